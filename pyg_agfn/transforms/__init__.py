@@ -1,0 +1,22 @@
+"""Transforms that give a PyG graph its edges."""
+
+from pyg_agfn.transforms.poisson_edges import (
+    PoissonEdges,
+    edge_probability,
+    poisson_rate,
+    sample_edges,
+    straight_through,
+)
+from pyg_agfn.transforms.similarity_edges import SimilarityEdges, cosine_similarity
+from pyg_agfn.transforms.threshold_edges import ThresholdEdges
+
+__all__ = [
+    "PoissonEdges",
+    "SimilarityEdges",
+    "ThresholdEdges",
+    "cosine_similarity",
+    "edge_probability",
+    "poisson_rate",
+    "sample_edges",
+    "straight_through",
+]

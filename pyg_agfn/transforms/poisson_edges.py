@@ -1,0 +1,206 @@
+"""The Poisson graph generator: a stochastic graph whose two parameters are learned.
+
+Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial Expression
+Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
+"""
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data.datapipes import functional_transform
+
+from pyg_agfn.transforms.similarity_edges import (
+    Mode,
+    Pairs,
+    SimilarityEdges,
+    cosine_similarity,
+    same_graph,
+)
+
+Estimator = Literal["identity", "probability"]
+
+
+def poisson_rate(similarity: Tensor, alpha: Tensor | float, beta: Tensor | float) -> Tensor:
+    r"""Poisson rate of each pair, :math:`\lambda = \alpha\,\mathrm{cossim} + \beta` (Eq. 4)."""
+    return alpha * similarity + beta
+
+
+def edge_probability(rate: Tensor) -> Tensor:
+    r"""Probability of at least one event, :math:`P = 1 - e^{-\lambda}` (Eq. 3).
+
+    A Poisson rate cannot be negative: :math:`\lambda < 0` counts as 0, which never joins the pair.
+    """
+    return -torch.expm1(-rate.clamp(min=0))
+
+
+def sample_edges(
+    probability: Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Independent draws :math:`a_{ij} \sim P_{ij}` over all ordered pairs (Eq. 5).
+
+    Probability 0 and NaN never give an edge, probability 1 always does.
+
+    Shapes:
+        - **input:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`
+        - **output:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)` of zeros and ones
+    """
+    noise = torch.rand(
+        (num_samples, *probability.shape),
+        generator=generator,
+        device=probability.device,
+        dtype=probability.dtype,
+    )
+    return (noise < probability).to(probability.dtype)
+
+
+class _StraightThrough(torch.autograd.Function):
+    # In place of `sample + target - target.detach()`: no rounding, and no inf - inf.
+    @staticmethod
+    def forward(ctx: Any, sample: Tensor, target: Tensor) -> Tensor:
+        return sample.view_as(sample)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+        return None, grad.sum(0)
+
+
+def straight_through(sample: Tensor, target: Tensor) -> Tensor:
+    r"""``sample`` forward; backward, ``target`` takes its gradient unchanged (Eq. 14).
+
+    Every pair passes its gradient on, joined or not.
+
+    Shapes:
+        - **sample:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`
+        - **target:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, whose gradient is the sum over S
+    """
+    straight: Tensor = _StraightThrough.apply(sample, target)
+    return straight
+
+
+def scale_gradient(parameter: Tensor, scale: Tensor) -> Tensor:
+    """The parameter's own value; its gradient is multiplied by ``scale``."""
+    fixed = parameter.detach()
+    return fixed + (parameter - fixed) * scale
+
+
+@functional_transform("poisson_edges")
+class PoissonEdges(SimilarityEdges):
+    r"""Joins the nodes of a graph at random, the likelier the more similar their features
+    (functional name: :obj:`poisson_edges`).
+
+    Every ordered pair :math:`(i, j)` of one graph, :math:`i = j` among them, is joined by an edge
+    :math:`j \to i` with the probability that a Poisson variable is not zero (Eq. 2-5):
+
+    .. math::
+        \lambda_{ij} = \alpha \, \mathrm{cossim}(x_i, x_j) + \beta, \qquad
+        P_{ij} = 1 - e^{-\max(\lambda_{ij}, 0)}, \qquad a_{ij} \sim P_{ij}
+
+    :math:`\alpha` and :math:`\beta` are parameters. The draw has no gradient of its own; Eq. 14
+    puts :math:`\partial \ell / \partial a_{ij}` in the place of
+    :math:`\partial \ell / \partial \lambda_{ij}` for every pair, and Eq. 11 averages over the
+    :math:`N^2` pairs. What that estimator is off by is in ``docs/gradients.md``.
+
+    An edge list cannot carry the gradient of a pair that is not in it. :meth:`adjacency` keeps
+    them all, and so does ``pairs="all"``; ``pairs="sampled"`` gives the graph itself, with the
+    gradient of the sampled edges only.
+
+    What it answers where the paper is silent: :math:`\lambda < 0` counts as probability 0, though
+    Eq. 14's identity still passes its gradient on, so that such a pair can come back. A zero
+    vector has cosine 0 to everything, itself included. One node alone gets at most the edge to
+    itself. ``float16`` and ``bfloat16`` features are compared in ``float32``, and ``edge_weight``
+    is rounded to the features' type at the end. Draws follow :func:`torch.manual_seed`, or
+    ``generator``.
+
+    Args:
+        alpha (float): Initial :math:`\alpha`. (default: :obj:`1.0`)
+        beta (float): Initial :math:`\beta`. (default: :obj:`0.0`)
+        num_samples (int): Draws :math:`S` of the same nodes. With more than one, the result is one
+            block-diagonal graph of :math:`S \cdot |\mathcal{V}|` nodes: node attributes are
+            repeated, ``batch`` tells the draws apart. (default: :obj:`1`)
+        mode (str): ``"sample"``, or ``"expectation"``: no draw, :math:`P` itself is the weight,
+            with its true gradient. (default: :obj:`"sample"`)
+        estimator (str): What takes the gradient of a draw. ``"identity"``: :math:`\lambda` (the
+            paper's). ``"probability"``: :math:`P`, which adds the factor :math:`e^{-\lambda}`, and
+            none where :math:`\lambda < 0`. (default: :obj:`"identity"`)
+        average (bool): Divide the gradient of :math:`\alpha` and :math:`\beta` by the number of
+            ordered pairs, as Eq. 11 does; the gradient to the features is never divided.
+            (default: :obj:`True`)
+        feature_gradient (bool): Let the graph's gradient reach the features too. Eq. 9-11 hold
+            :math:`A` constant for them. (default: :obj:`False`)
+        pairs (str): ``"sampled"`` or ``"all"``, see above. (default: :obj:`"sampled"`)
+        generator (torch.Generator, optional): Source of the draws, on the features' device.
+
+    Shapes:
+        - **input:** ``data.x`` :math:`(|\mathcal{V}|, F)`, ``data.batch``
+          :math:`(|\mathcal{V}|)` *(optional)*
+        - **output:** ``data.edge_index`` :math:`(2, |\mathcal{E}|)`, ``data.edge_weight``
+          :math:`(|\mathcal{E}|)`
+
+    Raises:
+        ValueError: An unknown option, ``num_samples`` below 1, or no matrix of floats in
+            ``data.x``.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        beta: float = 0.0,
+        num_samples: int = 1,
+        mode: Mode = "sample",
+        estimator: Estimator = "identity",
+        average: bool = True,
+        feature_gradient: bool = False,
+        pairs: Pairs = "sampled",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(pairs)
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
+        if estimator not in get_args(Estimator):
+            raise ValueError(f"estimator must be one of {get_args(Estimator)}, got {estimator!r}")
+        self.initial = (float(alpha), float(beta))
+        self.alpha = nn.Parameter(torch.empty(()))
+        self.beta = nn.Parameter(torch.empty(()))
+        self.num_samples = num_samples
+        self.mode: Mode = mode
+        self.estimator: Estimator = estimator
+        self.average = average
+        self.feature_gradient = feature_gradient
+        self.generator = generator
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        r"""Puts :math:`\alpha` and :math:`\beta` back to where they started."""
+        with torch.no_grad():
+            self.alpha.fill_(self.initial[0])
+            self.beta.fill_(self.initial[1])
+
+    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
+        if not self.feature_gradient:
+            x = x.detach()
+        joinable = None if batch is None else same_graph(batch)
+        alpha: Tensor = self.alpha
+        beta: Tensor = self.beta
+        if self.average:
+            # Eq. 11's mean over the pairs. Counted as a tensor: a number would make a GPU wait.
+            num_pairs = alpha.new_tensor(x.size(0) ** 2) if joinable is None else joinable.sum()
+            share = num_pairs.to(alpha.dtype).clamp(min=1).reciprocal()
+            alpha, beta = scale_gradient(alpha, share), scale_gradient(beta, share)
+
+        rate = poisson_rate(cosine_similarity(x), alpha, beta)
+        probability = edge_probability(rate)
+        if (mode or self.mode) == "expectation":
+            adj = probability.unsqueeze(0)
+        else:
+            sample = sample_edges(probability.detach(), self.num_samples, self.generator)
+            adj = straight_through(sample, rate if self.estimator == "identity" else probability)
+        return adj if joinable is None else torch.where(joinable, adj, 0.0)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(alpha={self.alpha.item():.4g}, beta={self.beta.item():.4g}, "
+            f"num_samples={self.num_samples}, mode={self.mode!r})"
+        )

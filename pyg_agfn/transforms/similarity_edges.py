@@ -1,0 +1,129 @@
+"""What every graph generator of a mini-batch shares: cosine similarity in, a PyG graph out.
+
+Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial Expression
+Recognition*, Section 3.1.
+"""
+
+import copy
+from abc import abstractmethod
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+Mode = Literal["sample", "expectation"]
+Pairs = Literal["sampled", "all"]
+
+
+def cosine_similarity(x: Tensor) -> Tensor:
+    r"""Cosine similarity of every ordered pair of rows (Eq. 2).
+
+    .. math::
+        \mathrm{cossim}(x_i, x_j) = \frac{x_i \cdot x_j}{\|x_i\| \|x_j\|}
+
+    Where a row is zero the cosine is undefined; it is taken as 0, with gradient 0 from the norm.
+    ``float16`` and ``bfloat16`` rows are compared in ``float32``, also under autocast: eight bits
+    of mantissa would move probabilities by up to :math:`\alpha / 256`.
+
+    Shapes:
+        - **input:** :math:`(|\mathcal{V}|, F)`
+        - **output:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, ``float32`` or ``float64``
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()
+    with torch.autocast(x.device.type, enabled=False):
+        norm = x.norm(dim=-1, keepdim=True)
+        unit = x / norm.masked_fill(norm == 0, 1.0)
+        return unit @ unit.t()
+
+
+def same_graph(batch: Tensor) -> Tensor:
+    r"""Boolean :math:`(|\mathcal{V}|, |\mathcal{V}|)`: whether two nodes are of one graph."""
+    return batch.unsqueeze(1) == batch.unsqueeze(0)
+
+
+class SimilarityEdges(BaseTransform, nn.Module):
+    r"""Base of the transforms that join the nodes of a graph by their features' similarity.
+
+    A child gives :meth:`adjacency`; this class turns it into ``edge_index`` and ``edge_weight``.
+
+    Args:
+        pairs (str): Which ordered pairs ``edge_index`` lists. ``"sampled"``: those with
+            :math:`a_{ij} \neq 0`. ``"all"``: every pair of nodes of one graph, the unconnected
+            ones with weight 0, so that the gradient reaches them through *any* PyG layer.
+    """
+
+    def __init__(self, pairs: Pairs = "sampled") -> None:
+        nn.Module.__init__(self)
+        if pairs not in get_args(Pairs):
+            raise ValueError(f"pairs must be one of {get_args(Pairs)}, got {pairs!r}")
+        self.pairs = pairs
+
+    @abstractmethod
+    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
+        r"""Dense adjacency :math:`A` of the nodes, row :math:`i` the target.
+
+        Args:
+            x (Tensor): Node features.
+            batch (LongTensor, optional): The graph of each node; no edge leaves a graph.
+            mode (str, optional): Overrides the transform's own mode for this call.
+
+        Shapes:
+            - **input:** :math:`(|\mathcal{V}|, F)`, batch :math:`(|\mathcal{V}|)`
+            - **output:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`, ``float32`` or ``float64``
+        """
+
+    def __call__(self, data: Data, mode: Mode | None = None) -> Data:
+        # Both parents define __call__. This one copies as BaseTransform's does, so that the
+        # caller's data stays as it was, and runs nn.Module's hooks.
+        transformed: Data = nn.Module.__call__(self, copy.copy(data), mode)
+        return transformed
+
+    def forward(self, data: Data, mode: Mode | None = None) -> Data:
+        x = data.x
+        if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
+            raise ValueError(
+                f"{type(self).__name__} needs floating-point node features data.x of shape "
+                f"[num_nodes, num_features], got {_describe(x)}"
+            )
+        adj = self.adjacency(x, data.batch, mode)
+        num_samples, num_nodes, _ = adj.shape
+        if self.pairs == "all":
+            listed = adj.new_ones(num_nodes, num_nodes, dtype=torch.bool)
+            if data.batch is not None:
+                listed = same_graph(data.batch)
+            sample, target, source = listed.expand_as(adj).nonzero(as_tuple=True)
+        else:
+            sample, target, source = adj.detach().nonzero(as_tuple=True)
+
+        if num_samples > 1:
+            data = _block_diagonal(data, num_samples)
+        # a_ij weighs what i takes from j: PyG's message runs from source j to target i.
+        data.edge_index = torch.stack([source, target]) + sample * num_nodes
+        data.edge_weight = adj[sample, target, source].to(x.dtype)
+        data.edge_attr = None
+        return data
+
+
+def _describe(x: object) -> str:
+    return f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else repr(x)
+
+
+def _block_diagonal(data: Data, num_samples: int) -> Data:
+    """Repeats the nodes ``num_samples`` times; repetition s of graph g is graph s * B + g."""
+    num_nodes = data.num_nodes
+    batch = data.batch if data.batch is not None else data.x.new_zeros(num_nodes, dtype=torch.long)
+    num_graphs = int(batch.max()) + 1 if batch.numel() else 1
+
+    repeated = Data()
+    for key, value in data:
+        if key in ("edge_index", "edge_weight", "edge_attr", "batch", "ptr"):
+            continue
+        if isinstance(value, Tensor) and data.is_node_attr(key):
+            value = value.repeat(num_samples, *[1] * (value.dim() - 1))
+        repeated[key] = value
+    offset = torch.arange(num_samples, device=batch.device).repeat_interleave(num_nodes)
+    repeated.batch = batch.repeat(num_samples) + offset * num_graphs
+    return repeated

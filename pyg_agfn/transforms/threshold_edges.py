@@ -1,0 +1,47 @@
+"""The staircase function that the paper compares its Poisson graph with (Section 4.2)."""
+
+from torch import Tensor
+from torch_geometric.data.datapipes import functional_transform
+
+from pyg_agfn.transforms.similarity_edges import (
+    Mode,
+    Pairs,
+    SimilarityEdges,
+    cosine_similarity,
+    same_graph,
+)
+
+
+@functional_transform("threshold_edges")
+class ThresholdEdges(SimilarityEdges):
+    r"""Joins the nodes of a graph whose cosine similarity is greater than a threshold
+    (functional name: :obj:`threshold_edges`). The graph of the paper's *Baseline-GCN*.
+
+    As in :class:`~pyg_agfn.transforms.PoissonEdges`, :math:`i = j` is a pair like any other.
+    There is nothing to learn and nothing random: ``mode`` changes nothing.
+
+    Args:
+        threshold (float): Pairs above it are joined. (default: :obj:`0.5`)
+        pairs (str): ``"sampled"`` lists the edges, ``"all"`` every pair of nodes of one graph.
+            (default: :obj:`"sampled"`)
+
+    Shapes:
+        - **input:** ``data.x`` :math:`(|\mathcal{V}|, F)`, ``data.batch``
+          :math:`(|\mathcal{V}|)` *(optional)*
+        - **output:** ``data.edge_index`` :math:`(2, |\mathcal{E}|)`, ``data.edge_weight``
+          :math:`(|\mathcal{E}|)`
+    """
+
+    def __init__(self, threshold: float = 0.5, pairs: Pairs = "sampled") -> None:
+        super().__init__(pairs)
+        self.threshold = threshold
+
+    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
+        similarity = cosine_similarity(x.detach())
+        joined = similarity > self.threshold
+        if batch is not None:
+            joined &= same_graph(batch)
+        return joined.to(similarity.dtype).unsqueeze(0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(threshold={self.threshold})"

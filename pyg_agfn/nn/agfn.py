@@ -1,0 +1,110 @@
+"""AGFN as one layer, to put between any feature extractor and its classifier (Figure 2).
+
+Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial Expression
+Recognition*.
+"""
+
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import MLP
+
+from pyg_agfn.nn.graph_normalizer import GraphNormalizer
+from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
+from pyg_agfn.transforms.similarity_edges import Mode
+
+Propagation = Literal["dense", "edges"]
+
+
+class AGFN(nn.Module):
+    r"""Adaptive Graph-based Feature Normalization of a mini-batch.
+
+    Projects each sample's features (MLP), joins the samples of the mini-batch by a Poisson graph
+    (:class:`~pyg_agfn.transforms.PoissonEdges`, Eq. 2-5) and passes the projected features over
+    it (:class:`~pyg_agfn.nn.GraphNormalizer`, Eq. 6).
+
+    In training the graph is drawn, in evaluation its expectation is used, so that the same batch
+    gives the same answer. **The answer for a sample depends on the batch it came in.** A sample
+    alone is its own graph, for which Eq. 6 is :math:`\hat{x} = x W` whatever the draw.
+
+    Args:
+        in_channels (int): Size of each input feature vector.
+        out_channels (int): Size of each output feature vector. (default: :obj:`512`)
+        hidden_channels (int): Size of the projected vectors, whose cosines decide on the edges.
+            (default: :obj:`512`, Section 4.1)
+        edges (SimilarityEdges, optional): Graph generator. (default: ``PoissonEdges()``)
+        eval_mode (str): ``"expectation"`` or ``"sample"``, the graph used in evaluation.
+            (default: :obj:`"expectation"`)
+        propagation (str): ``"dense"`` multiplies with the adjacency matrix: fast, with the exact
+            gradient of every pair. ``"edges"`` goes by way of a :class:`~torch_geometric.data.Data`
+            and :class:`~torch_geometric.nn.GCNConv`: the same values, with the gradient of the
+            pairs that ``edges`` lists. (default: :obj:`"dense"`)
+
+    Shapes:
+        - **input:** :math:`(N, F_{in})`, batch :math:`(N)` *(optional)*
+        - **output:** :math:`(N, F_{out})`; while training with :math:`S` draws
+          :math:`(S \cdot N, F_{out})`, draw after draw: compare with ``y.repeat(S)``
+
+    Raises:
+        ValueError: An unknown option; in training, a batch of one sample (the projector's
+            batch normalization has nothing to compare it with).
+
+    Example:
+        >>> agfn = AGFN(128, 64, edges=PoissonEdges(alpha=8.0, beta=-4.0))
+        >>> logits = classifier(agfn(backbone(images)))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 512,
+        hidden_channels: int = 512,
+        edges: SimilarityEdges | None = None,
+        eval_mode: Mode = "expectation",
+        propagation: Propagation = "dense",
+    ) -> None:
+        super().__init__()
+        if eval_mode not in get_args(Mode):
+            raise ValueError(f"eval_mode must be one of {get_args(Mode)}, got {eval_mode!r}")
+        if propagation not in get_args(Propagation):
+            raise ValueError(
+                f"propagation must be one of {get_args(Propagation)}, got {propagation!r}"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.hidden_channels = hidden_channels
+        self.projector = MLP([in_channels, hidden_channels, hidden_channels])
+        self.edges = PoissonEdges() if edges is None else edges
+        self.normalizer = GraphNormalizer(hidden_channels, out_channels)
+        self.eval_mode: Mode = eval_mode
+        self.propagation: Propagation = propagation
+        #: Whether samples see each other. Off, each is treated as if it were alone.
+        self.use_graph = True
+
+    def reset_parameters(self) -> None:
+        r"""Draws all weights anew and puts :math:`\alpha, \beta` back to where they started."""
+        self.projector.reset_parameters()
+        self.normalizer.reset_parameters()
+        if isinstance(self.edges, PoissonEdges):
+            self.edges.reset_parameters()
+
+    def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        x = self.projector(x)
+        if not self.use_graph:
+            return self.normalizer.dense_forward(x, None)
+        mode = None if self.training else self.eval_mode
+        if self.propagation == "edges":
+            data = self.edges(Data(x=x, batch=batch), mode)
+            out: Tensor = self.normalizer(data.x, data.edge_index, data.edge_weight)
+            return out
+        return self.normalizer.dense_forward(x, self.edges.adjacency(x, batch, mode))
+
+    def graph(self, x: Tensor, batch: Tensor | None = None) -> Data:
+        """The mini-batch as a PyG graph of projected features, to look at or to pass on.
+
+        Shapes:
+            - **input:** :math:`(N, F_{in})`, batch :math:`(N)` *(optional)*
+        """
+        data: Data = self.edges(Data(x=self.projector(x), batch=batch))
+        return data

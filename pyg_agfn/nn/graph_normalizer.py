@@ -1,0 +1,101 @@
+"""Feature normalization with a graph convolution (Section 3.2).
+
+Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial Expression
+Recognition*, after Kipf and Welling, *Semi-supervised classification with graph convolutional
+networks*.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GCNConv
+from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
+
+
+def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
+    r"""Eq. 6's propagation of transformed features :math:`H = XW` over a dense adjacency.
+
+    .. math::
+        \tilde{D}^{-1/2} (A + I) \tilde{D}^{-1/2} H, \qquad \tilde{D}_{ii} = 1 + \sum_j a_{ij}
+
+    Differentiable in :math:`H` and in every entry of :math:`A`, the zeros included. Degrees are
+    summed in ``adj``'s type; only the product runs in a lower precision under autocast.
+
+    Shapes:
+        - **h:** :math:`(|\mathcal{V}|, F)`
+        - **adj:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`, row :math:`i` the target,
+          entries :math:`\geq 0`
+        - **output:** :math:`(S, |\mathcal{V}|, F)`
+    """
+    scale = (1 + adj.sum(-1, keepdim=True)).rsqrt()  # S, N, 1
+    scaled = scale * h
+    return scale * (adj @ scaled + scaled)
+
+
+class GraphNormalizer(nn.Module):
+    r"""Normalizes the features of associated samples with one
+    :class:`~torch_geometric.nn.GCNConv` (Eq. 6).
+
+    .. math::
+        \hat{X} = \tilde{D}^{-1/2} (A + I) \tilde{D}^{-1/2} X W, \qquad
+        \tilde{D}_{ii} = 1 + \sum_j a_{ij}
+
+    :math:`\tilde{D}` is the in-degree for both factors, also where :math:`A` is not symmetric.
+    A sampled self-pair :math:`a_{ii} = 1` makes the diagonal of :math:`A + I` 2: ``GCNConv``'s own
+    self-loops would replace it by 1, so :math:`I` is added here, beside the edges that are there.
+
+    Args:
+        in_channels (int): Size of each input feature vector.
+        out_channels (int): Size of each output feature vector.
+        bias (bool): Add a learned vector to the output; Eq. 6 has none. (default: :obj:`False`)
+
+    Shapes:
+        - **input:** node features :math:`(|\mathcal{V}|, F_{in})`, edge indices
+          :math:`(2, |\mathcal{E}|)` or a sparse ``adj_t``
+          :math:`(|\mathcal{V}|, |\mathcal{V}|)` as PyG's layers take it, edge weights
+          :math:`(|\mathcal{E}|)`, :math:`\geq 0` *(optional)*
+        - **output:** :math:`(|\mathcal{V}|, F_{out})`
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.conv = GCNConv(in_channels, out_channels, add_self_loops=False, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draws :math:`W` anew."""
+        self.conv.reset_parameters()
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        if is_torch_sparse_tensor(edge_index):
+            # adj_t holds the target in the row.
+            (target, source), edge_weight = to_edge_index(edge_index)
+            edge_index = torch.stack([source, target])
+        if edge_weight is None:
+            edge_weight = x.new_ones(edge_index.size(1))
+        loop = torch.arange(x.size(0), device=x.device)
+        edge_index = torch.cat([edge_index, torch.stack([loop, loop])], dim=1)
+        edge_weight = torch.cat([edge_weight, edge_weight.new_ones(x.size(0))])
+        out: Tensor = self.conv(x, edge_index, edge_weight)
+        return out
+
+    def dense_forward(self, x: Tensor, adj: Tensor | None) -> Tensor:
+        r"""The same with a dense adjacency, which keeps the gradient of every pair.
+
+        Args:
+            x (Tensor): Node features.
+            adj (Tensor, optional): Adjacency, row :math:`i` the target. Without one,
+                :math:`A = 0`: each sample keeps to itself and :math:`\hat{X} = X W`.
+
+        Shapes:
+            - **input:** :math:`(|\mathcal{V}|, F_{in})`, adjacency
+              :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`
+            - **output:** :math:`(S \cdot |\mathcal{V}|, F_{out})`, draw after draw
+        """
+        h = self.conv.lin(x)
+        if adj is not None:
+            h = normalize_features(h, adj).flatten(0, 1)
+        return h if self.conv.bias is None else h + self.conv.bias
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

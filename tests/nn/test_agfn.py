@@ -1,0 +1,156 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from pyg_agfn.nn import AGFN, AGFNClassifier, BaselineClassifier, build_backbone
+from pyg_agfn.transforms import PoissonEdges, ThresholdEdges
+
+
+def layer(**options) -> AGFN:
+    torch.manual_seed(0)
+    return AGFN(10, 6, hidden_channels=8, edges=PoissonEdges(2.0, 0.3, **options))
+
+
+def test_goes_between_an_extractor_and_a_classifier():
+    model = nn.Sequential(nn.Linear(20, 10), AGFN(10, 6), nn.Linear(6, 3))
+    loss = model(torch.randn(12, 20)).sum()
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert {"1.edges.alpha", "1.edges.beta"} <= dict(model.named_parameters()).keys()
+    assert model.eval()(torch.randn(12, 20)).shape == (12, 3)
+
+
+def test_several_draws_give_as_many_rows_in_training_only():
+    agfn, x = layer(num_samples=3), torch.randn(5, 10)
+    assert agfn(x).shape == (15, 6)
+    assert agfn.eval()(x).shape == (5, 6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_both_ways_of_propagation_agree(training):
+    dense = layer(num_samples=2, pairs="all").double().train(training)
+    edges = copy.deepcopy(dense)
+    edges.propagation = "edges"
+    x, batch = torch.randn(7, 10).double(), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    gradients = []
+    outputs = []
+    for agfn in (dense, edges):
+        torch.manual_seed(3)
+        outputs.append(agfn(x, batch))
+        outputs[-1].square().sum().backward()
+        gradients.append([p.grad for p in agfn.parameters()])
+    torch.testing.assert_close(*outputs, atol=1e-10, rtol=0)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_training_draws_and_evaluation_does_not():
+    agfn, x = layer(), torch.randn(20, 10)
+    assert not torch.equal(agfn(x), agfn(x))
+    agfn.eval()
+    assert torch.equal(agfn(x), agfn(x))
+    agfn.eval_mode = "sample"
+    assert not torch.equal(agfn(x), agfn(x))
+
+
+def test_a_sample_alone_is_the_layer_without_its_graph():
+    agfn, x = layer().double().eval(), torch.randn(6, 10).double()
+    together = agfn(x)
+    alone = torch.cat([agfn(row.unsqueeze(0)) for row in x])
+    apart = agfn(x, torch.arange(6))  # a batch of graphs of one node
+    agfn.use_graph = False
+    torch.testing.assert_close(alone, agfn(x), atol=1e-12, rtol=0)
+    torch.testing.assert_close(apart, agfn(x), atol=1e-12, rtol=0)
+    assert (together - alone).abs().max() > 1e-3
+
+
+def test_the_answer_depends_on_the_batch_but_not_on_its_order():
+    agfn, x = layer().double().eval(), torch.randn(8, 10).double()
+    order = torch.randperm(8)
+    torch.testing.assert_close(agfn(x[order]), agfn(x)[order], atol=1e-12, rtol=0)
+    assert (agfn(x[:4]) - agfn(x)[:4]).abs().max() > 1e-3
+
+
+def test_features_get_the_gradient_of_the_fixed_graph():
+    # Eq. 9-11 hold A constant for W: the gradient is that of the layer with the drawn matrix.
+    agfn, x = layer().double(), torch.randn(6, 10).double().requires_grad_()
+    torch.manual_seed(1)
+    agfn(x).square().sum().backward()
+    torch.manual_seed(1)
+    projected = agfn.projector(x.detach()).detach().requires_grad_()
+    adj = agfn.edges.adjacency(projected).detach()
+    agfn.normalizer.dense_forward(projected, adj).square().sum().backward()
+    again = x.detach().requires_grad_()
+    agfn.projector(again).backward(projected.grad)
+    torch.testing.assert_close(x.grad, again.grad, atol=1e-10, rtol=1e-10)
+
+
+def test_the_mini_batch_as_a_graph():
+    data = layer().graph(torch.randn(6, 10))
+    assert data.x.shape == (6, 8)
+    assert data.validate()
+
+
+def test_reset_parameters_starts_again():
+    agfn = layer()
+    with torch.no_grad():
+        agfn.edges.alpha.fill_(5.0)
+    before = agfn.normalizer.conv.lin.weight.clone()
+    agfn.reset_parameters()
+    assert agfn.edges.alpha.item() == 2.0
+    assert not torch.equal(before, agfn.normalizer.conv.lin.weight)
+
+
+@pytest.mark.parametrize("options", [{"eval_mode": "draw"}, {"propagation": "sparse"}])
+def test_unknown_options_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        AGFN(4, 4, **options)
+
+
+# ---- classifiers
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "small-cnn"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_backbones_yield_their_features(name, channels):
+    backbone = build_backbone(name, channels)
+    assert backbone(torch.randn(2, channels, 32, 32)).shape == (2, backbone.num_features)
+
+
+def test_unknown_backbone_is_refused():
+    with pytest.raises(ValueError, match="resnet152"):
+        build_backbone("vgg")
+
+
+@pytest.mark.parametrize("size", [32, 48, 64, 96])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_tiny_maps_are_convolved_as_torchvision_does(name, size):
+    import torchvision
+
+    torch.manual_seed(0)
+    ours = build_backbone(name).double()
+    theirs = torchvision.models.get_model(name)
+    theirs.fc = nn.Identity()
+    theirs.double().load_state_dict(ours.state_dict())
+    images = torch.randn(3, 3, size, size).double()
+    for model in (ours, theirs):
+        model(images).square().sum().backward()
+    torch.testing.assert_close(ours(images), theirs(images), atol=1e-10, rtol=1e-10)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-5)
+
+
+def test_classifier_takes_any_module():
+    extractor = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    model = AGFNClassifier(extractor, num_classes=4, num_features=5, edges=ThresholdEdges(0.2))
+    assert model(torch.randn(6, 3, 2, 2)).shape == (6, 4)
+    with pytest.raises(ValueError, match="num_features"):
+        BaselineClassifier(extractor, num_classes=4)
+
+
+def test_classifier_is_features_then_head():
+    model = AGFNClassifier("small-cnn", 4, in_channels=1).eval()
+    images = torch.randn(6, 1, 8, 8)
+    assert torch.equal(model(images), model.head(model.features(images)))

@@ -1,0 +1,100 @@
+"""Labelled images of one size: one uint8 array, and labels that may be wrong."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pyg_agfn.datasets.noise import inject_label_noise, read_noise_file
+from pyg_agfn.errors import InputError
+
+
+class ImageDataset(Dataset[tuple[Tensor, int]]):
+    r"""Images, the labels that training sees, and the true ones.
+
+    Args:
+        images: ``uint8`` of shape :math:`(n, C, H, W)`; a memory map is not read until it is used.
+        labels: Class of each image, 0 to K - 1.
+        classes: Names of the K classes.
+        names: What each image is called in lists and reports: its path below the root.
+        first_label: What the data set's own lists count the classes from.
+
+    Raises:
+        InputError: There is no image, or a class without one.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: Sequence[int] | np.ndarray[Any, Any],
+        classes: Sequence[str],
+        names: Sequence[str],
+        first_label: int = 0,
+    ) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+            self.images = torch.from_numpy(images)
+        self.labels = torch.as_tensor(np.asarray(labels, dtype=np.int64))
+        self.true_labels = self.labels
+        self.classes = tuple(classes)
+        self.names = list(names)
+        self.first_label = first_label
+        counts = torch.bincount(self.labels, minlength=self.num_classes)
+        missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__}: no image of class {', '.join(missing)} among "
+                f"{len(self.names)}; every class needs at least one"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.classes)
+
+    @property
+    def wrong_labels(self) -> Tensor:
+        r"""Boolean :math:`(n)`: where the label differs from the true one."""
+        return self.labels != self.true_labels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], int(self.labels[index])
+
+    def subset(self, indices: Tensor) -> "ImageDataset":
+        """These images only, in this order, copied into memory."""
+        part = copy.copy(self)
+        part.images = self.images[indices]
+        part.labels, part.true_labels = self.labels[indices], self.true_labels[indices]
+        part.names = [self.names[i] for i in indices.tolist()]
+        return part
+
+    def with_noise(self, ratio: float, seed: int) -> "ImageDataset":
+        """The same images with a share of the labels made wrong (:func:`inject_label_noise`)."""
+        noisy = copy.copy(self)
+        noisy.labels = inject_label_noise(self.true_labels, ratio, self.num_classes, seed)
+        return noisy
+
+    def with_noise_file(self, path: Path) -> "ImageDataset":
+        """The same images, labelled by a list instead (:func:`read_noise_file`)."""
+        listed = read_noise_file(path, self.names, self.classes, self.first_label)
+        noisy = copy.copy(self)
+        noisy.labels = self.true_labels.clone()
+        noisy.labels[list(listed)] = torch.tensor(list(listed.values()))
+        return noisy
+
+    def __repr__(self) -> str:
+        _, channels, height, width = self.images.shape
+        wrong = int(self.wrong_labels.sum())
+        return (
+            f"{type(self).__name__}({len(self):,} images of {channels}x{height}x{width}, "
+            f"{self.num_classes} classes, {wrong:,} wrong labels)"
+        )

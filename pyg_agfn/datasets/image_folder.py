@@ -1,0 +1,111 @@
+"""Anybody's images: a folder of class folders."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from pyg_agfn.datasets.image_cache import cached_images, decode
+from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.errors import InputError
+
+Split = Literal["train", "test"]
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+TEST_FOLDERS = ("test", "val", "valid")
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+
+
+class ImageFolder(ImageDataset):
+    """Images whose class is the folder they are in.
+
+    With folders ``train`` and ``test`` (or ``val``, or ``valid``) below the root, these are the
+    splits; else the root's own folders are the classes, and a fixed stratified fifth is for
+    testing. Grey if every image is stored so, else RGB.
+
+    Args:
+        root: Folder of the class folders, or of ``train`` and ``test``.
+        split: ``"train"`` or ``"test"``.
+        image_size: Side in pixels; without one, all images must be of one size.
+        cache_dir: Folder for decoded images.
+
+    Raises:
+        InputError: No class folders, fewer than two, or other ones for testing; a class with no
+            image; an image that cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: Split = "train",
+        image_size: int | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        if split not in get_args(Split):
+            raise InputError(f"image folder's split must be train or test, got {split!r}")
+        root = Path(root)
+        if not root.is_dir():
+            raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
+        test = next((root / t for t in TEST_FOLDERS if (root / t).is_dir()), None)
+        if test is not None and (root / "train").is_dir():
+            classes, files, labels = _class_folders(root / "train")
+            test_classes, test_files, test_labels = _class_folders(test)
+            if test_classes != classes:
+                other = ", ".join(sorted(set(classes) ^ set(test_classes)))
+                raise InputError(f"--root {root}: train and {test.name} differ in class {other}")
+            everything = [*files, *test_files]
+            if split == "test":
+                files, labels = test_files, test_labels
+        else:
+            classes, everything, all_labels = _class_folders(root)
+            chosen = _split(all_labels, classes, root)[get_args(Split).index(split)]
+            files = [everything[i] for i in chosen]
+            labels = [all_labels[i] for i in chosen]
+        channels = 1 if all(map(_is_grey, everything)) else 3
+        images = cached_images(files, image_size, channels, cache_dir)
+        super().__init__(images, labels, classes, [str(f.relative_to(root)) for f in files])
+
+
+def _class_folders(folder: Path) -> tuple[list[str], list[Path], list[int]]:
+    """Class names in order, their images, and each image's class."""
+    classes = sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+    if len(classes) < 2:
+        raise InputError(
+            f"--root: {folder} has {len(classes)} class folders; expected at least two, each with "
+            "its images"
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(f for f in (folder / name).iterdir() if f.suffix.lower() in ENDINGS)
+        if not found:
+            raise InputError(
+                f"--root: class folder {folder / name} has no image ({' '.join(ENDINGS)})"
+            )
+        files += found
+        labels += [label] * len(found)
+    return classes, files, labels
+
+
+def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]:
+    few = [c for c, n in zip(classes, np.bincount(labels), strict=True) if n < 2]
+    if few:
+        raise InputError(
+            f"--root {root}: class {', '.join(few)} has one image, and two are needed to test on "
+            "one; add some, or make folders train and test"
+        )
+    # A fifth, but at least one image of each class.
+    size = max(round(0.2 * len(labels)), len(classes))
+    parts = train_test_split(range(len(labels)), test_size=size, stratify=labels, random_state=0)
+    return [sorted(part) for part in parts]
+
+
+def _is_grey(file: Path) -> bool:
+    try:
+        with Image.open(file) as image:  # reads the header only
+            return image.mode in GREY_MODES
+    except Exception:
+        decode(file, None, 3)  # says in one line what is wrong with it
+        raise

@@ -1,0 +1,120 @@
+"""Mini-batches from a data set that is one uint8 array: gathered, augmented, normalized at once."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_agfn.datasets import ImageDataset
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 [N, C, H, W], 0..255, to channels-last floats, -1..1."""
+    images = images.to(torch.float32, memory_format=torch.channels_last)
+    return images.div_(127.5).sub_(1)
+
+
+def augment(
+    images: Tensor,
+    generator: torch.Generator,
+    shift: float = 0.1,
+    degrees: float = 10.0,
+    erase: float = 0.5,
+) -> Tensor:
+    r"""The usual augmentation of facial images: crop, flip, small rotation, erasing.
+
+    Each image is moved (a crop of the padded image), mirrored with probability 1/2 and turned,
+    all in one bilinear look-up, the border repeated; then a rectangle of it may become grey.
+    torchvision's transforms draw once for a batch and kornia's would be a dependency for this one
+    function, so each image's draw is here.
+
+    Args:
+        images (Tensor): Floats, -1..1.
+        generator (torch.Generator): On the CPU, so that every device sees the same draws.
+        shift (float): Furthest move either way, a share of the image's size.
+        degrees (float): Furthest turn either way.
+        erase (float): Probability of a grey rectangle, of 2 to 20% of the image.
+
+    Shapes:
+        - **input, output:** :math:`(N, C, H, W)`
+    """
+    n, _, height, width = images.shape
+    draw = torch.rand(9, n, generator=generator).to(images.device)
+    angle = (2 * draw[0] - 1) * torch.pi / 180 * degrees
+    mirror = torch.where(draw[1] < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos(), angle.sin()
+    # Rows of the 2x3 maps from output to input coordinates, which run from -1 to 1.
+    x_row = torch.stack(
+        [mirror * cos, -mirror * sin * height / width, 2 * shift * (2 * draw[2] - 1)]
+    )
+    y_row = torch.stack([sin * width / height, cos, 2 * shift * (2 * draw[3] - 1)])
+    theta = torch.stack([x_row.t(), y_row.t()], dim=1)  # N, 2, 3
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+    area = 0.02 + 0.18 * draw[4]
+    aspect = (2 * draw[5] - 1).exp()  # 0.37 to 2.7, symmetric in the logarithm
+    box_height, box_width = (area * aspect).sqrt(), (area / aspect).sqrt()
+    top, left = draw[6] * (1 - box_height), draw[7] * (1 - box_width)
+    row = (torch.arange(height, device=images.device) + 0.5) / height
+    column = (torch.arange(width, device=images.device) + 0.5) / width
+    rows = (row >= top[:, None]) & (row < (top + box_height)[:, None])
+    columns = (column >= left[:, None]) & (column < (left + box_width)[:, None])
+    box = rows[:, None, :, None] & columns[:, None, None, :]
+    return images.masked_fill(box & (draw[8] < erase)[:, None, None, None], 0.0)
+
+
+class Batches:
+    r"""Iterates over a data set in mini-batches on a device.
+
+    The whole array lies on the device when it takes less than half of what is free there, else
+    each batch is copied from the memory map. The order is drawn anew at each pass, from the seed
+    alone, so that two methods see the same images in the same order. A last batch of fewer images
+    is left out of a shuffled pass: it would be a graph of another size.
+
+    Args:
+        dataset (ImageDataset): Images and labels.
+        batch_size (int): Images a batch; all of them if there are fewer.
+        device (torch.device): Where batches are wanted.
+        shuffle (bool): Draw the order; else it is the data set's, without augmentation.
+        augmented (bool): Pass the images through :func:`augment`.
+        seed (int): Of order and augmentation.
+
+    Yields images ``float32`` :math:`(N, C, H, W)`, channels last, and labels :math:`(N)`.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        device: torch.device,
+        shuffle: bool = False,
+        augmented: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.images = dataset.images
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.images.numel() < free // 2:
+                self.images = self.images.to(device)
+        self.labels = dataset.labels.to(device)
+        self.batch_size = min(batch_size, len(dataset))
+        self.device = device
+        self.shuffle = shuffle
+        self.augmented = augmented
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        n = self.labels.numel()
+        return n // self.batch_size if self.shuffle else -(-n // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        n = self.labels.numel()
+        order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
+        for chosen in order.split(self.batch_size)[: len(self)]:
+            images = self.images[chosen.to(self.images.device)].to(self.device)
+            images = to_float(images)
+            if self.augmented:
+                images = augment(images, self.generator)
+            yield images, self.labels[chosen.to(self.device)]

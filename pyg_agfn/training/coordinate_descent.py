@@ -1,0 +1,87 @@
+"""Coordinate descent: W with α and β fixed, then α and β with W fixed (Section 3.3)."""
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.transforms import PoissonEdges
+
+
+class CoordinateDescent:
+    r"""Updates the two groups of a model's parameters, each with its own optimizer.
+
+    ``alternate`` follows the paper: :math:`W` takes its step by Eq. 9 and 10, then the images pass
+    the *new* :math:`W` once more, without a backward pass of the backbone, new graphs are drawn,
+    and :math:`\alpha, \beta` take theirs by Eq. 11 and 14. ``joint`` takes both steps from the one
+    gradient of the first pass. What the second pass costs is in ``docs/results.md``.
+
+    A model without :math:`\alpha` and :math:`\beta` has only the first step.
+
+    Args:
+        fabric (Fabric): Device and precision.
+        model (BaselineClassifier): Moved to the device here.
+        options (TrainOptions): Loss, learning rates, momentum, weight decay, kind of descent.
+        num_steps (int): Steps in which the learning rate of :math:`W` falls to 0.
+    """
+
+    def __init__(
+        self, fabric: Fabric, model: BaselineClassifier, options: TrainOptions, num_steps: int
+    ) -> None:
+        self.fabric = fabric
+        self.model = model
+        self.criterion = LOSSES[options.loss]
+        self.joint = options.descent == "joint"
+        self.agfn = model.agfn if isinstance(model, AGFNClassifier) else None
+
+        learns_graph = self.agfn is not None and isinstance(self.agfn.edges, PoissonEdges)
+        self.graph = list(self.agfn.edges.parameters()) if self.agfn and learns_graph else []
+        of_graph = {id(parameter) for parameter in self.graph}
+        self.weights = [p for p in model.parameters() if id(p) not in of_graph]
+        optimizers = [
+            torch.optim.SGD(
+                self.weights, options.lr, options.momentum, weight_decay=options.weight_decay
+            )
+        ]
+        if self.graph:
+            optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
+        self.schedule = CosineAnnealingLR(optimizers[0], num_steps)
+        self.wrapped, *self.optimizers = fabric.setup(model, *optimizers)
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One mini-batch. Returns its loss, logits and targets before the update.
+
+        With S draws of the graph there are S logits and targets to an image, draw after draw.
+        """
+        logits = self.wrapped(images)
+        targets = labels.repeat(len(logits) // len(labels))
+        loss = self.criterion(logits.float(), targets)  # the mean over images and draws: Eq. 10
+
+        learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
+        if learn_graph and self.joint:
+            self._descend(loss, self.weights + self.graph, self.optimizers)
+        else:
+            self._descend(loss, self.weights, self.optimizers[:1])
+            if learn_graph:
+                graph_loss = self.criterion(self._logits_of_fixed_weights(images).float(), targets)
+                self._descend(graph_loss, self.graph, self.optimizers[1:])
+        self.schedule.step()
+        return loss.detach(), logits.detach(), targets
+
+    def _descend(
+        self, loss: Tensor, parameters: list[nn.Parameter], optimizers: list[torch.optim.Optimizer]
+    ) -> None:
+        # `inputs` stops the backward pass at the parameters whose turn it is.
+        self.fabric.backward(loss, inputs=parameters)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def _logits_of_fixed_weights(self, images: Tensor) -> Tensor:
+        with self.fabric.autocast():
+            with torch.no_grad():
+                features = self.model.features(images)
+            return self.model.head(features)

@@ -1,0 +1,26 @@
+"""What training minimizes: Eq. 7's squared error, or cross-entropy."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    r"""Mean over the batch of :math:`\| f(\hat{X}) - y \|_2^2` (Eq. 7), the Brier score.
+
+    :math:`f(\hat{X})` are the softmax probabilities and :math:`y` the one-hot label. The paper
+    does not say on what it takes the error; on raw outputs it is unbounded, and diverges.
+
+    Shapes:
+        - **input:** :math:`(N, K)` logits, :math:`(N)` labels
+        - **output:** scalar, 0 to 2
+    """
+    target = F.one_hot(labels, logits.size(-1)).to(logits.dtype)
+    return (logits.softmax(-1) - target).square().sum(-1).mean()
+
+
+#: By the name of option ``--loss``. Both take logits (N, K) and labels (N).
+LOSSES: dict[str, Loss] = {"cross-entropy": F.cross_entropy, "squared-error": squared_error}

@@ -1,0 +1,167 @@
+"""A training run from options to folders: data, one model a method, a table of all."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers.csv_logs import CSVLogger
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save_file
+
+from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
+from pyg_agfn.errors import InputError
+from pyg_agfn.training.fit import Trained, fit
+from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.visualization.learning_curves import plot_learning_curves
+
+
+def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any]]:
+    """Trains every method of the options on the same images, labels and order.
+
+    Returns each run's metrics, as its ``metrics.json`` holds them.
+
+    Raises:
+        InputError: Data or device are not as the options say; nothing has been written then.
+    """
+    fabric = make_fabric(options)
+    train, test = load_datasets(options)
+    console.print(f"train {train}\ntest  {test}")
+    results = []
+    for method in options.method:
+        folder = make_run_folder(options.out, _run_name(options, method))
+        # Restored on the way out: a Fabric has one logger, and each run its own folder.
+        fabric._loggers = [CSVLogger(folder, name="", version="")]
+        run_options = dataclasses.replace(options, method=(method,))
+        run_options.save(folder / "config.json")
+        trained = fit(fabric, run_options, method, train, test, console)
+        save_run(folder, trained)
+        console.print(f"{method}: written to {folder}")
+        results.append(trained.metrics)
+    console.print(results_table(results))
+    return results
+
+
+def make_fabric(options: TrainOptions) -> Fabric:
+    """Device and precision.
+
+    Raises:
+        InputError: The device is unknown or not there.
+    """
+    kind, _, index = options.device.partition(":")
+    available = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in available or (index and not index.isdecimal()):
+        raise InputError(f"--device {options.device}: choose auto, cpu, cuda, cuda:N or mps")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not available[kind] or int(index or 0) >= count:
+        raise InputError(
+            f"--device {options.device}: there is no such device here; --device auto takes the best"
+        )
+    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[options.precision]
+    devices = [int(index)] if index and kind == "cuda" else 1
+    return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+
+
+def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
+    """Training images, with wrong labels where the options ask for them, and test images."""
+    root, size, cache = options.root, options.image_size, options.cache
+    train: ImageDataset
+    test: ImageDataset
+    split = options.eval_split
+    if options.dataset == "digits" or root is None:
+        train, test = (Digits(t, image_size=size, cache_dir=cache) for t in (True, False))
+    elif options.dataset == "mnist":
+        train, test = (MNIST(root, t, image_size=size, cache_dir=cache) for t in (True, False))
+    elif options.dataset == "ferplus":
+        train, test = (FERPlus(root, s, image_size=size, cache_dir=cache) for s in ("train", split))
+    elif options.dataset == "rafdb":
+        train, test = (RAFDB(root, s, image_size=size, cache_dir=cache) for s in ("train", "test"))
+    else:
+        train, test = (
+            ImageFolder(root, s, image_size=size, cache_dir=cache) for s in ("train", "test")
+        )
+
+    if options.train_size is not None:
+        if options.train_size > len(train):
+            raise InputError(
+                f"--train-size {options.train_size}: there are {len(train)} training images"
+            )
+        generator = torch.Generator().manual_seed(options.seed)
+        chosen = torch.randperm(len(train), generator=generator)[: options.train_size]
+        train = train.subset(chosen.sort().values)
+    if options.noise_file is not None:
+        train = train.with_noise_file(options.noise_file)
+    elif options.noise:
+        train = train.with_noise(options.noise, options.seed)
+    return train, test
+
+
+def make_run_folder(out: Path, name: str) -> Path:
+    """A new folder ``out/name``, or ``out/name-2`` ... where there is one: no run is overwritten.
+
+    Raises:
+        InputError: The folder cannot be made.
+    """
+    attempt = 1
+    while True:
+        folder = out / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not folder.is_dir():
+                raise InputError(f"--out {out}: {folder} is in the way, and is no folder") from None
+            attempt += 1
+        except OSError as error:
+            raise InputError(f"--out {out}: {error.strerror}; choose another folder") from None
+
+
+def save_run(folder: Path, trained: Trained) -> None:
+    """Weights, learning curves and, last, the metrics: where they are, the run was finished."""
+    weights = {name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
+    partial = folder / "model.safetensors.partial"
+    save_file(weights, partial)
+    os.replace(partial, folder / "model.safetensors")
+    plot_learning_curves(
+        {trained.metrics["method"]: trained.history}, folder / "learning_curve.png"
+    )
+    (folder / "metrics.json").write_text(json.dumps(trained.metrics, indent=2) + "\n")
+
+
+def results_table(results: list[dict[str, Any]]) -> Table:
+    """Every method's metrics side by side."""
+    first = results[0]
+    table = Table(
+        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs, "
+        f"{first['test_images']:,} {first['split']} images"
+    )
+    for heading in ("method", "accuracy, shuffled batches", "one by one", "memorized"):
+        table.add_column(heading)
+    for heading in ("α", "β", "s / epoch"):
+        table.add_column(heading)
+    for row in results:
+        shuffled = row["accuracy"]["shuffled"]
+        table.add_row(
+            row["method"],
+            f"{shuffled['mean']:.2%} ± {shuffled['std']:.2%}",
+            f"{row['accuracy']['single']:.2%}",
+            "-" if row["memorized"] is None else f"{row['memorized']:.1%}",
+            "-" if row["alpha"] is None else f"{row['alpha']:.3f}",
+            "-" if row["beta"] is None else f"{row['beta']:.3f}",
+            f"{row['seconds_per_epoch']:.1f}",
+        )
+    return table
+
+
+def _run_name(options: TrainOptions, method: str) -> str:
+    noise = "list" if options.noise_file else f"{options.noise:g}"
+    return f"{options.dataset}-{method}-noise{noise}-seed{options.seed}"

@@ -1,0 +1,48 @@
+"""Accuracy by epoch, on the training labels as given and on test images."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+#: Okabe and Ito's colours, told apart in grey and by colour-blind readers; and a dash for each.
+METHOD_STYLES: dict[str, dict[str, Any]] = {
+    "baseline": {"color": "#D55E00", "linestyle": "-"},
+    "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
+    "agfn": {"color": "#0072B2", "linestyle": "-"},
+}
+
+
+def plot_learning_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], path: Path, title: str = ""
+) -> None:
+    """Draws test accuracy by epoch (thick) and accuracy on the given training labels (thin).
+
+    Where training accuracy climbs and test accuracy falls, wrong labels are being memorized.
+
+    Args:
+        histories: By method, what each epoch measured: ``epoch``, ``test_accuracy`` and
+            ``train_accuracy``, 0 to 1.
+        path: Picture to write; the ending decides on the format.
+        title: Headline of the picture.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for method, history in histories.items():
+        style = METHOD_STYLES.get(method, {})
+        epochs = [epoch["epoch"] for epoch in history]
+        test = [epoch["test_accuracy"] for epoch in history]
+        train = [epoch["train_accuracy"] for epoch in history]
+        axes.plot(epochs, test, **style, linewidth=2.5, label=f"{method}, test {test[-1]:.1%}")
+        axes.plot(epochs, train, **style, linewidth=0.9, label=f"{method}, training labels")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    if title:
+        axes.set_title(title, loc="left")
+    figure.savefig(path, dpi=150)

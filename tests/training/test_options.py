@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pyg_agfn.errors import InputError
+from pyg_agfn.training import DATASET_DEFAULTS, TrainOptions, parse_options
+
+
+def test_without_arguments_baseline_and_agfn_learn_digits_with_wrong_labels():
+    options = parse_options([])
+    assert (options.dataset, options.noise) == ("digits", 0.2)
+    assert options.method == ("baseline", "agfn")
+
+
+def test_defaults_for_ferplus_are_the_papers():
+    options = parse_options(["--dataset", "ferplus", "--root", "data"])
+    assert options.backbone == "resnet18"
+    assert options.feature_dim == 512
+    assert options.batch_size == 256
+    assert (options.lr, options.lr_graph) == (0.01, 0.001)
+    assert options.pretrain_epochs == 10
+    assert options.root == Path("data")
+
+
+def test_defaults_for_mnist_are_the_papers():
+    options = parse_options(["--dataset", "mnist", "--root", "data"])
+    assert (options.train_size, options.noise) == (10_000, 0.1)
+
+
+def test_command_line_beats_configuration_beats_data_set(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"dataset": "mnist", "root": "there", "epochs": 3, "noise": 0.4}))
+    options = parse_options(["--config", str(config), "--epochs", "5"])
+    assert (options.epochs, options.noise, options.train_size) == (5, 0.4, 10_000)
+    assert options.root == Path("there")
+
+
+def test_a_saved_configuration_gives_the_same_options_again(tmp_path):
+    options = TrainOptions.for_dataset("mnist", root=Path("x"), method=("agfn",), alpha=2.0)
+    options.save(tmp_path / "config.json")
+    assert parse_options(["--config", str(tmp_path / "config.json")]) == options
+
+
+def test_data_sets_defaults_are_options():
+    for name, defaults in DATASET_DEFAULTS.items():
+        TrainOptions.for_dataset(name, root=Path("x"), **{})
+        assert set(defaults) <= set(TrainOptions.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dataset", "cifar"],
+        ["--method", "gat"],
+        ["--epochs", "0"],
+        ["--epochs", "many"],
+        ["--noise", "1.0"],
+        ["--noise", "-0.1"],
+        ["--noise", "nan"],
+        ["--batch-size", "1"],
+        ["--samples", "0"],
+        ["--backbone", "vgg"],
+        ["--loss", "hinge"],
+        ["--lr", "-1"],
+        ["--seed", "-1"],
+        ["--image-size", "2"],
+        ["--precision", "fp8"],
+        ["--unknown", "1"],
+        ["--epoch", "3"],
+    ],
+)
+def test_unknown_options_and_values_are_one_clear_line(arguments):
+    with pytest.raises(InputError) as error:
+        parse_options(arguments)
+    assert arguments[0] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_data_set_but_digits_needs_a_root():
+    for dataset in ("mnist", "ferplus", "rafdb", "folder"):
+        with pytest.raises(InputError, match="--root"):
+            parse_options(["--dataset", dataset])
+
+
+def test_noise_is_said_once():
+    with pytest.raises(InputError, match="--noise-file"):
+        parse_options(["--noise", "0.1", "--noise-file", "list.txt"])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "JSON"),
+        ("[1]", "object"),
+        ('{"epoch": 3}', "epoch"),
+        ('{"epochs": "three"}', "--epochs"),
+        ('{"epochs": true}', "--epochs"),
+        ('{"method": ["gat"]}', "--method"),
+        ('{"method": 3}', "--method"),
+        ('{"augment": "no"}', "--augment"),
+        ('{"dataset": 4}', "--dataset"),
+        ('{"root": 4}', "--root"),
+    ],
+)
+def test_a_broken_configuration_is_one_clear_line(tmp_path, content, complaint):
+    config = tmp_path / "config.json"
+    config.write_text(content)
+    with pytest.raises(InputError, match=complaint) as error:
+        parse_options(["--config", str(config)])
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_configuration_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json"):
+        parse_options(["--config", str(tmp_path / "none.json")])
+
+
+def test_help_names_every_option_and_data_set_defaults(capsys):
+    with pytest.raises(SystemExit) as done:
+        parse_options(["--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for name in TrainOptions.__dataclass_fields__:
+        assert "--" + name.replace("_", "-") in text
+    assert "mnist: 10000" in text

@@ -1,0 +1,189 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pyg_agfn.datasets import FERPlus
+from pyg_agfn.errors import InputError
+
+#: Votes, and the class by plurality (None: left out), and whether it has more than half.
+ROWS = [
+    ([4, 0, 0, 1, 3, 2, 0, 0, 0, 0], 0, False),
+    ([0, 9, 1, 0, 0, 0, 0, 0, 0, 0], 1, True),
+    ([0, 0, 10, 0, 0, 0, 0, 0, 0, 0], 2, True),
+    ([0, 0, 0, 5, 5, 0, 0, 0, 0, 0], 3, False),  # a tie goes to the first
+    ([0, 0, 0, 0, 6, 0, 0, 0, 4, 0], 4, True),
+    ([0, 0, 0, 0, 0, 5, 0, 0, 5, 0], 5, False),  # also against unknown
+    ([0, 0, 0, 0, 0, 0, 6, 4, 0, 0], 6, True),
+    ([1, 1, 0, 0, 0, 0, 0, 6, 1, 1], 7, True),
+    ([0, 4, 0, 0, 0, 0, 0, 0, 6, 0], None, False),
+    ([0, 4, 0, 0, 0, 0, 0, 0, 0, 6], None, False),
+    ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None, False),
+    ([10, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0, True),
+    ([0, 0, 0, 8, 2, 0, 0, 0, 0, 0], 3, True),
+    ([0, 0, 0, 0, 0, 7, 3, 0, 0, 0], 5, True),
+]
+HEADER = [
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+]
+
+
+def faces() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (len(ROWS), 48, 48), dtype=np.uint8)
+
+
+@pytest.fixture
+def folders(tmp_path) -> Path:
+    for name in ("FER2013Train", "FER2013Valid"):
+        folder = tmp_path / "folders" / name
+        folder.mkdir(parents=True)
+        with (folder / "label.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            for i, (face, (votes, _, _)) in enumerate(zip(faces(), ROWS, strict=True)):
+                Image.fromarray(face).save(folder / f"fer{i:07d}.png")
+                writer.writerow([f"fer{i:07d}.png", "(0, 0, 48, 48)", *votes])
+    return tmp_path / "folders"
+
+
+@pytest.fixture
+def pair(tmp_path) -> Path:
+    root = tmp_path / "pair"
+    root.mkdir()
+    pixels = [["0", " ".join(map(str, face.ravel())), "Training"] for face in faces()]
+    votes = [["Training", f"fer{i:07d}.png", *v] for i, (v, _, _) in enumerate(ROWS)]
+    # A row without a name is no image of FERPlus; and one of another split.
+    pixels += [["0", "1 2 3", "Training"], ["0", pixels[0][1], "PublicTest"]]
+    votes += [["Training", "", *[0] * 10], ["PublicTest", "fer0000099.png", *ROWS[0][0]]]
+    write_csv(root / "fer2013.csv", [["emotion", "pixels", "Usage"], *pixels])
+    write_csv(root / "fer2013new.csv", [["Usage", "Image name", *HEADER], *votes])
+    return root
+
+
+def write_csv(path: Path, rows) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.mark.parametrize("mode", ["plurality", "majority"])
+def test_labels_are_the_winners(folders, mode):
+    data = FERPlus(folders, "train", label_mode=mode)
+    kept = [
+        i for i, row in enumerate(ROWS) if row[1] is not None and (row[2] or mode == "plurality")
+    ]
+    assert data.labels.tolist() == [ROWS[i][1] for i in kept]
+    assert data.names == [f"FER2013Train/fer{i:07d}.png" for i in kept]
+    assert np.array_equal(data.images.numpy()[:, 0], faces()[kept])
+    assert data.classes == tuple(HEADER[:8])
+    assert not data.wrong_labels.any()
+
+
+def test_both_layouts_give_the_same(folders, pair):
+    one, other = FERPlus(folders, "train"), FERPlus(pair, "train")
+    assert (one.images == other.images).all()
+    assert one.labels.tolist() == other.labels.tolist()
+    assert one.names == other.names
+
+
+def test_splits_are_their_own_folders(folders):
+    assert FERPlus(folders, "valid").names[0].startswith("FER2013Valid/")
+    with pytest.raises(InputError, match=r"FER2013Test.*fer2013\.csv"):
+        FERPlus(folders, "test")
+    with pytest.raises(InputError, match="train, valid, test"):
+        FERPlus(folders, "validation")
+    with pytest.raises(InputError, match="plurality, majority"):
+        FERPlus(folders, label_mode="soft")
+
+
+def change(path: Path, row: int, edit) -> None:
+    rows = list(csv.reader(path.open(newline="")))
+    edit(rows[row - 1])
+    write_csv(path, rows)
+
+
+def put(column: int, text: str):
+    return lambda row: row.__setitem__(column, text)
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda row: row.pop(), "row 3: expected 10 columns"),
+        (put(5, "many"), "row 3: votes for sadness.*'many'"),
+        (put(5, "-1"), "row 3: votes for sadness"),
+        (put(5, "nan"), "row 3: votes for sadness"),
+        (put(5, ""), "row 3: votes for sadness"),
+        (put(0, "../fer0000002.png"), r"row 3: expected the name.*\.\./fer"),
+        (put(0, "gone.png"), r"gone\.png: there is no such file"),
+    ],
+)
+def test_broken_rows_are_named(folders, edit, complaint):
+    change(folders / "FER2013Train" / "label.csv", 3, edit)
+    with pytest.raises(InputError, match=complaint) as error:
+        FERPlus(folders, "train")
+    assert "FER2013Train" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "edit", "complaint"),
+    [
+        ("fer2013new.csv", 1, put(4, "smile"), r"fer2013new\.csv, row 1: column surprise"),
+        ("fer2013.csv", 1, put(1, "x"), r"fer2013\.csv, row 1: column pixels"),
+        ("fer2013new.csv", 4, put(3, "3.5"), r"fer2013new\.csv, row 4: votes for happiness"),
+        ("fer2013new.csv", 4, put(0, "PublicTest"), r"row 4: Usage 'PublicTest' is not that of"),
+        ("fer2013new.csv", 4, lambda row: row.pop(), r"fer2013new\.csv, row 4: has fewer columns"),
+        ("fer2013.csv", 4, put(1, "1 2 3"), r"fer2013\.csv, row 4: pixels must be 2304"),
+        ("fer2013.csv", 4, put(1, "256 " * 2304), r"fer2013\.csv, row 4: pixels"),
+        ("fer2013.csv", 4, put(1, "a " * 2304), r"fer2013\.csv, row 4: pixels"),
+    ],
+)
+def test_broken_pairs_are_named(pair, file, row, edit, complaint):
+    change(pair / file, row, edit)
+    with pytest.raises(InputError, match=complaint) as error:
+        FERPlus(pair, "train")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("short", ["fer2013.csv", "fer2013new.csv"])
+def test_pairs_of_different_length_are_refused(pair, short):
+    rows = list(csv.reader((pair / short).open(newline="")))
+    write_csv(pair / short, rows[:-1])
+    with pytest.raises(InputError, match="ends before"):
+        FERPlus(pair, "train")
+
+
+def test_empty_lines_and_a_byte_order_mark_are_passed_over(folders):
+    path = folders / "FER2013Train" / "label.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\r\n\r\n"))
+    assert FERPlus(folders, "train").names[0] == "FER2013Train/fer0000000.png"
+
+
+def test_a_file_that_is_no_csv_is_named(folders):
+    (folders / "FER2013Train" / "label.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match=r"label\.csv: cannot be read"):
+        FERPlus(folders, "train")
+
+
+def test_a_class_without_an_image_is_named(folders):
+    path = folders / "FER2013Train" / "label.csv"
+    write_csv(path, [r for r in csv.reader(path.open(newline="")) if r[9] != "6"])
+    with pytest.raises(InputError, match="contempt"):
+        FERPlus(folders, "train")
+
+
+def test_no_image_at_all(folders):
+    path = folders / "FER2013Train" / "label.csv"
+    path.write_text("")
+    with pytest.raises(InputError, match="no image has a label"):
+        FERPlus(folders, "train")

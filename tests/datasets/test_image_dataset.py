@@ -1,0 +1,93 @@
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pyg_agfn.datasets import MNIST, Digits, ImageDataset
+from pyg_agfn.errors import InputError
+
+
+def dataset(n: int = 12) -> ImageDataset:
+    images = np.arange(n * 4, dtype=np.uint8).reshape(n, 1, 2, 2)
+    return ImageDataset(images, np.arange(n) % 3, ["a", "b", "c"], [f"{i}.png" for i in range(n)])
+
+
+def test_is_a_map_style_dataset():
+    data = dataset()
+    image, label = data[4]
+    assert image.tolist() == [[[16, 17], [18, 19]]]
+    assert label == 1
+    assert len(data) == 12
+    assert repr(data) == "ImageDataset(12 images of 1x2x2, 3 classes, 0 wrong labels)"
+
+
+def test_noise_keeps_the_true_labels():
+    clean = dataset()
+    noisy = clean.with_noise(0.5, seed=0)
+    assert noisy.wrong_labels.sum() == 6
+    assert torch.equal(noisy.true_labels, clean.labels)
+    assert not clean.wrong_labels.any()
+    assert noisy.images.data_ptr() == clean.images.data_ptr()
+    assert noisy.with_noise(0.0, seed=0).wrong_labels.sum() == 0  # always from the true labels
+
+
+def test_a_noise_list_gives_the_labels(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("0.png c\n3.png 1\n5.png 2\n")
+    noisy = dataset().with_noise_file(tmp_path / "list.txt")
+    assert noisy.labels.tolist() == [2, 1, 2, 1, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert noisy.wrong_labels.sum() == 2
+
+
+def test_subset_takes_everything_along():
+    part = dataset().with_noise(0.5, seed=1).subset(torch.tensor([7, 2]))
+    assert part.names == ["7.png", "2.png"]
+    assert part.images[:, 0, 0, 0].tolist() == [28, 8]
+    assert part.true_labels.tolist() == [1, 2]
+    assert len(part) == len(part.labels) == 2
+
+
+def test_a_class_without_an_image_is_refused():
+    images = np.zeros((2, 1, 2, 2), np.uint8)
+    with pytest.raises(InputError, match="no image of class b"):
+        ImageDataset(images, [0, 2], ["a", "b", "c"], ["0", "1"])
+
+
+def test_digits_are_scikit_learns():
+    train, test = Digits(), Digits(train=False)
+    assert (len(train), len(test)) == (1347, 450)
+    assert not set(train.names) & set(test.names)
+    assert train.images.shape[1:] == (1, 8, 8)
+    assert (int(train.images.min()), int(train.images.max())) == (0, 255)
+    assert test.labels.bincount().min() >= 43  # stratified
+    assert Digits(image_size=12).images.shape == (1347, 1, 12, 12)
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+def test_mnist_reads_torchvisions_layout(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    labels = np.arange(20, dtype=np.uint8) % 10
+    for part in ("train", "t10k"):
+        write_idx(raw / f"{part}-images-idx3-ubyte", images)
+        write_idx(raw / f"{part}-labels-idx1-ubyte", labels)
+    data = MNIST(tmp_path, train=False)
+    assert np.array_equal(data.images[:, 0].numpy(), images)
+    assert data.labels.tolist() == labels.tolist()
+    assert MNIST(tmp_path, image_size=14).images.shape == (20, 1, 14, 14)
+    (raw / "train-images-idx3-ubyte").write_bytes(gzip.compress(b"not unpacked"))
+    with pytest.raises(InputError, match="cannot be read") as error:
+        MNIST(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_mnist_says_what_it_looked_for(tmp_path):
+    with pytest.raises(InputError, match=r"MNIST/raw.*train-images-idx3-ubyte"):
+        MNIST(tmp_path)

@@ -50,8 +50,8 @@ class TrainOptions:
     epochs: int = option(40, "passes over the training images, pre-training included")
     pretrain_epochs: int = option(10, "epochs before the graph joins the samples")
     samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10")
-    alpha: float = option(8.0, "initial alpha of Eq. 4")
-    beta: float = option(-4.0, "initial beta of Eq. 4")
+    alpha: float = option(1.0, "initial alpha of Eq. 4")
+    beta: float = option(0.0, "initial beta of Eq. 4")
     threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine")
     feature_dim: int = option(512, "size of the projected emotional feature vectors")
     loss: LossName = option("cross-entropy", "squared-error is Eq. 7, on probabilities")
@@ -126,6 +126,7 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
         "augment": False,
         "epochs": 20,
         "pretrain_epochs": 2,
+        "lr": 0.05,
     },
     "ferplus": {"eval_split": "valid", "image_size": 48},
     "rafdb": {"image_size": 100},

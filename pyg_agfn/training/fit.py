@@ -98,7 +98,7 @@ def fit(
             model.train()
             if agfn is not None:
                 agfn.use_graph = epoch > options.pretrain_epochs
-            mean_loss = MeanMetric().to(device)
+            mean_loss = MeanMetric(nan_strategy="disable").to(device)  # a nan must be seen
             correct = MulticlassAccuracy(train.num_classes, average="micro").to(device)
             start = shown = time.perf_counter()
 
@@ -134,7 +134,9 @@ def fit(
                 }
             )
             fabric.log_dict(history[-1], step=epoch)
-            progress.console.print(_epoch_line(method, options.epochs, history[-1]))
+            progress.console.print(
+                _epoch_line(method, options.epochs, history[-1]), soft_wrap=True, highlight=False
+            )
 
     return Trained(model, history, measure(fabric, options, method, model, train, test, history))
 

@@ -35,7 +35,7 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     for method in options.method:
         folder = make_run_folder(options.out, _run_name(options, method))
         # Restored on the way out: a Fabric has one logger, and each run its own folder.
-        fabric._loggers = [CSVLogger(folder, name="", version="")]
+        fabric._loggers = [CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)]
         run_options = dataclasses.replace(options, method=(method,))
         run_options.save(folder / "config.json")
         trained = fit(fabric, run_options, method, train, test, console)
@@ -142,17 +142,18 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     first = results[0]
     table = Table(
         title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs, "
-        f"{first['test_images']:,} {first['split']} images"
+        f"accuracy on {first['test_images']:,} {first['split']} images",
+        caption="shuffled: in random batches, mean ± std; single: each image by itself; "
+        "memorized: wrong training labels that the model predicts",
     )
-    for heading in ("method", "accuracy, shuffled batches", "one by one", "memorized"):
-        table.add_column(heading)
-    for heading in ("α", "β", "s / epoch"):
-        table.add_column(heading)
+    table.add_column("method", no_wrap=True)
+    for heading in ("shuffled", "single", "memorized", "α", "β", "s/epoch"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in results:
         shuffled = row["accuracy"]["shuffled"]
         table.add_row(
             row["method"],
-            f"{shuffled['mean']:.2%} ± {shuffled['std']:.2%}",
+            f"{shuffled['mean']:.2%} ± {100 * shuffled['std']:.2f}",
             f"{row['accuracy']['single']:.2%}",
             "-" if row["memorized"] is None else f"{row['memorized']:.1%}",
             "-" if row["alpha"] is None else f"{row['alpha']:.3f}",

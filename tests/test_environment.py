@@ -1,0 +1,59 @@
+"""environment.yml, pyproject.toml and the imports of the package name the same packages."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+#: conda-forge's name for a PyPI package, where it is another one.
+CONDA_NAMES = {
+    "matplotlib": "matplotlib-base",
+    "torch": "pytorch",
+    "torch-geometric": "pytorch_geometric",
+    "torch-scatter": "pytorch_scatter",
+}
+#: The package that an imported module comes from, where it is called otherwise.
+MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "torch_geometric": "torch-geometric"}
+
+
+def requirements() -> dict[str, list[str]]:
+    """Lists of requirements in pyproject.toml (tomllib is not in Python 3.10)."""
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(r"^(dependencies|scatter|dev) = \[(.*?)\]$", text, re.M | re.S)
+    return {name: re.findall(r'"([^"]+)"', body) for name, body in lists}
+
+
+def split(requirement: str) -> tuple[str, str]:
+    name, operator, version = re.fullmatch(r"([\w.-]+)(>=)?([\d.]*)", requirement).groups()
+    return name, (operator or "") + version
+
+
+def test_conda_and_pip_install_the_same_packages():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = dict(split(line) for line in environment["dependencies"] if isinstance(line, str))
+    assert environment["channels"] == ["conda-forge"]
+    python = re.search(r'requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert conda.pop("python") == python
+    conda.pop("pip")
+    pip = {}
+    for group in requirements().values():
+        for name, version in map(split, group):
+            pip[CONDA_NAMES.get(name, name)] = version
+    assert conda == pip
+
+
+def test_what_the_package_imports_is_required_and_nothing_else():
+    imported = set()
+    for folder in ("pyg_agfn", "scripts"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    imported.add(node.module.split(".")[0])
+    third_party = imported - set(sys.stdlib_module_names) - {"pyg_agfn"}
+    names = {MODULES.get(module, module) for module in third_party}
+    assert names == {split(line)[0] for line in requirements()["dependencies"]}

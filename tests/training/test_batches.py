@@ -1,0 +1,122 @@
+import pytest
+import torch
+import torchvision.transforms.functional as tvf
+
+from pyg_agfn.training.batches import Batches, augment, to_float
+
+CPU = torch.device("cpu")
+
+
+def test_pixels_become_minus_one_to_one():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
+    assert to_float(images).flatten().tolist() == pytest.approx([-1.0, -0.6, 1.0])
+
+
+def test_an_unshuffled_pass_is_the_data_set(tiny):
+    batches = Batches(tiny, 16, CPU)
+    found = list(batches)
+    assert [len(labels) for _, labels in found] == [16, 16, 16, 12]
+    assert len(batches) == 4
+    images = torch.cat([images for images, _ in found])
+    assert torch.equal(images, to_float(tiny.images))
+    assert torch.equal(torch.cat([labels for _, labels in found]), tiny.labels)
+
+
+def test_a_shuffled_pass_has_full_batches_of_matching_labels(tiny):
+    batches = Batches(tiny, 16, CPU, shuffle=True, seed=3)
+    found = list(batches)
+    assert [len(labels) for _, labels in found] == [16, 16, 16]
+    assert len(batches) == 3
+    rows = [tiny.images.float().mean((1, 3))[:, 2 * k + 1].view(-1) for k in range(3)]
+    brightest = torch.stack(rows, 1).argmax(1)
+    assert torch.equal(brightest, tiny.labels)  # the label can be seen in the image
+    for images, labels in found:
+        seen = torch.stack([images.mean((1, 3))[:, 2 * k + 1] for k in range(3)], 1).argmax(1)
+        assert torch.equal(seen, labels)
+
+
+def test_the_order_is_the_seeds_and_changes_by_pass(tiny):
+    def orders(seed: int) -> list[list[int]]:
+        batches = Batches(tiny, 20, CPU, shuffle=True, augmented=True, seed=seed)
+        return [torch.cat([y for _, y in batches]).tolist() for _ in range(2)]
+
+    torch.manual_seed(0)
+    first = orders(1)
+    torch.manual_seed(99)  # the global generator decides nothing
+    assert orders(1) == first
+    assert first[0] != first[1]
+    assert orders(2) != first
+
+
+def test_fewer_images_than_a_batch_are_one_batch(tiny):
+    assert [len(y) for _, y in Batches(tiny, 1000, CPU, shuffle=True)] == [60]
+
+
+class Draws:
+    """Stands in for torch.rand: every image gets the same nine numbers."""
+
+    def __init__(self, **draws: float) -> None:
+        order = ["angle", "mirror", "x", "y", "area", "aspect", "top", "left", "erase"]
+        still = dict.fromkeys(order, 0.5) | {"erase": 1.0}
+        self.values = torch.tensor([{**still, **draws}[name] for name in order])
+
+    def __call__(self, rows: int, n: int, generator: torch.Generator) -> torch.Tensor:
+        return self.values.unsqueeze(1).expand(rows, n).clone()
+
+
+@pytest.fixture
+def augmented(monkeypatch):
+    def run(images: torch.Tensor, **draws: float) -> torch.Tensor:
+        options = {k: draws.pop(k) for k in ("shift", "degrees") if k in draws}
+        monkeypatch.setattr(torch, "rand", Draws(**draws))
+        return augment(images, torch.Generator(), **options)
+
+    return run
+
+
+def test_the_middle_draw_changes_nothing(augmented):
+    images = torch.randn(2, 3, 12, 10)
+    torch.testing.assert_close(augmented(images), images, atol=1e-5, rtol=0)
+
+
+def test_mirror_is_torchvisions(augmented):
+    images = torch.randn(2, 3, 12, 10)
+    torch.testing.assert_close(augmented(images, mirror=0.2), tvf.hflip(images), atol=1e-5, rtol=0)
+
+
+def test_shift_moves_by_a_share_of_the_size(augmented):
+    images = torch.randn(1, 1, 20, 10)
+    moved = augmented(images, x=1.0, y=1.0)  # 10% of 10 columns and of 20 rows
+    torch.testing.assert_close(moved[..., :-2, :-1], images[..., 2:, 1:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[..., -1, :-1], images[..., -1, 1:], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(21, 21), (31, 15)])
+def test_rotation_is_torchvisions(augmented, shape):
+    images = torch.randn(1, 1, *shape)
+    turned = augmented(images, angle=1.0, degrees=20.0)
+    expected = tvf.rotate(images, 20.0, tvf.InterpolationMode.BILINEAR)
+    middle = (..., slice(shape[0] // 2 - 4, shape[0] // 2 + 5), slice(4, shape[1] - 4))
+    difference = (turned - expected)[middle].abs().max()
+    opposite = (turned - tvf.rotate(images, -20.0, tvf.InterpolationMode.BILINEAR))[middle]
+    assert difference < 1e-3
+    assert opposite.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("area", [0.0, 0.5, 1.0])
+def test_erasing_greys_a_rectangle_of_the_drawn_area(augmented, area):
+    erased = augmented(torch.ones(1, 2, 100, 100), area=area, erase=0.0)
+    grey = erased == 0
+    assert torch.equal(grey[:, 0], grey[:, 1])
+    assert float(grey.float().mean()) == pytest.approx(0.02 + 0.18 * area, abs=0.01)
+    rows, columns = grey[0, 0].any(1), grey[0, 0].any(0)
+    assert int(rows.sum() * columns.sum()) == int(grey[0, 0].sum())
+
+
+def test_each_image_has_a_draw_of_its_own():
+    images = torch.ones(200, 1, 16, 16)
+    out = augment(images, torch.Generator().manual_seed(0))
+    erased = (out == 0).flatten(1).any(1)
+    assert 70 < int(erased.sum()) < 130
+    assert len({tuple((image == 0).flatten().tolist()) for image in out}) > 50
+    assert out.shape == images.shape

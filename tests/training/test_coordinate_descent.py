@@ -1,0 +1,113 @@
+import copy
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.transforms import PoissonEdges
+
+
+def build(samples: int = 1) -> AGFNClassifier:
+    torch.manual_seed(0)
+    edges = PoissonEdges(1.0, 0.2, num_samples=samples)
+    return AGFNClassifier("small-cnn", 3, in_channels=1, hidden_channels=16, edges=edges)
+
+
+def descent(model, **options) -> CoordinateDescent:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    chosen = TrainOptions(**{"lr": 0.1, "lr_graph": 5.0, "momentum": 0.0, **options})
+    return CoordinateDescent(fabric, model, chosen, num_steps=10)
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(12, 1, 8, 8), torch.arange(12) % 3
+
+
+def parameters(model) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_take_their_step_with_the_graph_fixed_then_the_graph_its_own(batch, loss):
+    """Eq. 9 and 11 written out: each group's step is its rate times its own gradient."""
+    images, labels = batch
+    model = build(samples=2)
+    reference = copy.deepcopy(model)
+    torch.manual_seed(7)
+    descent(model, loss=loss, weight_decay=0.0).step(images, labels)
+
+    torch.manual_seed(7)
+    criterion, targets = LOSSES[loss], labels.repeat(2)
+    graph = list(reference.agfn.edges.parameters())
+    weights = [p for p in reference.parameters() if all(p is not q for q in graph)]
+    reference.train()
+    first = criterion(reference(images), targets)
+    gradients = torch.autograd.grad(first, weights)
+    with torch.no_grad():
+        for p, gradient in zip(weights, gradients, strict=True):
+            p -= 0.1 * gradient
+    second = criterion(reference(images), targets)  # the new W, and a new draw
+    gradients = torch.autograd.grad(second, graph)
+    with torch.no_grad():
+        for p, gradient in zip(graph, gradients, strict=True):
+            p -= 5.0 * gradient
+
+    for name, expected in parameters(reference).items():
+        torch.testing.assert_close(parameters(model)[name], expected, atol=1e-6, rtol=1e-5)
+    assert model.agfn.edges.alpha.item() != 1.0
+
+
+def test_joint_takes_both_steps_from_one_gradient(batch):
+    images, labels = batch
+    model = build()
+    reference = copy.deepcopy(model)
+    torch.manual_seed(7)
+    descent(model, descent="joint", weight_decay=0.0).step(images, labels)
+    torch.manual_seed(7)
+    reference.train()
+    LOSSES["cross-entropy"](reference(images), labels).backward()
+    for name, p in reference.named_parameters():
+        expected = p - (5.0 if ".edges." in name else 0.1) * p.grad
+        torch.testing.assert_close(parameters(model)[name], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_graph_rests_while_it_is_off(batch):
+    model = build()
+    model.agfn.use_graph = False
+    before = parameters(model)
+    descent(model).step(*batch)
+    after = parameters(model)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if ".edges." not in name}
+
+
+def test_a_model_without_a_graph_has_one_optimizer(batch):
+    torch.manual_seed(0)
+    model = BaselineClassifier("small-cnn", 3, in_channels=1)
+    coordinate = descent(model)
+    assert len(coordinate.optimizers) == 1
+    losses = [coordinate.step(*batch)[0].item() for _ in range(8)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_loss_is_the_mean_over_the_draws(batch):
+    images, labels = batch
+    loss, logits, targets = descent(build(samples=3)).step(images, labels)
+    assert logits.shape == (36, 3)
+    assert torch.equal(targets, labels.repeat(3))
+    each = torch.stack([LOSSES["cross-entropy"](part, labels) for part in logits.split(12)])
+    torch.testing.assert_close(loss, each.mean())
+
+
+def test_the_learning_rate_of_the_weights_falls_to_zero(batch):
+    coordinate = descent(build())
+    for _ in range(10):
+        coordinate.step(*batch)
+    assert coordinate.schedule.get_last_lr()[0] == pytest.approx(0.0, abs=1e-9)
+    assert coordinate.optimizers[1].param_groups[0]["lr"] == 5.0

@@ -1,0 +1,162 @@
+"""The main job, through its own door."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from pyg_agfn.errors import InputError
+from pyg_agfn.training import TrainOptions, parse_options, train_methods
+from pyg_agfn.training.run import load_datasets, make_fabric, make_run_folder
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_pyg.py"
+
+
+def quick(out: Path, **options) -> TrainOptions:
+    chosen = {"epochs": 2, "pretrain_epochs": 1, "train_size": 200, "feature_dim": 32, "out": out}
+    return TrainOptions.for_dataset("digits", **{**chosen, **options})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    methods = ("baseline", "threshold-gcn", "agfn")
+    console = Console(file=(out / "screen").open("w"), width=100)
+    results = train_methods(quick(out, method=methods, lr_graph=10.0), console)
+    return out, dict(zip(methods, results, strict=True))
+
+
+def folder(out: Path, method: str) -> Path:
+    return out / f"digits-{method}-noise0.2-seed0"
+
+
+@pytest.mark.parametrize("method", ["baseline", "threshold-gcn", "agfn"])
+def test_a_run_folder_holds_everything(runs, method):
+    out, results = runs
+    metrics = json.loads((folder(out, method) / "metrics.json").read_text())
+    assert metrics == results[method]
+    assert metrics["dataset"] == "digits"
+    assert metrics["method"] == method
+    assert metrics["noise"] == 0.2
+    assert (metrics["seed"], metrics["epochs"]) == (0, 2)
+    assert metrics["accuracy"]["shuffled"]["draws"] == 5
+    assert 0 <= metrics["accuracy"]["shuffled"]["mean"] <= 1
+    assert 0 <= metrics["accuracy"]["single"] <= 1
+    assert 0 <= metrics["memorized"] <= 1
+    assert metrics["seconds_per_epoch"] > 0
+    assert metrics["test_images"] == 450
+    assert (metrics["alpha"] is not None) == (method == "agfn")
+    if method == "agfn":
+        assert metrics["alpha"] != 1.0
+    else:
+        assert metrics["beta"] is None
+
+    weights = load_file(folder(out, method) / "model.safetensors")
+    assert ("agfn.edges.alpha" in weights) == (method == "agfn")
+    with (folder(out, method) / "log" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["images_per_second"]) > 0
+    png = (folder(out, method) / "learning_curve.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert not list(folder(out, method).glob("*.partial"))
+
+
+def test_the_configuration_repeats_the_run_to_the_bit(runs, tmp_path):
+    out, _ = runs
+    config = folder(out, "agfn") / "config.json"
+    options = parse_options(["--config", str(config), "--out", str(tmp_path)])
+    train_methods(options, Console(quiet=True))
+    first = load_file(folder(out, "agfn") / "model.safetensors")
+    again = load_file(folder(tmp_path, "agfn") / "model.safetensors")
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_screen_shows_epochs_and_a_table_of_all_methods(runs):
+    text = (runs[0] / "screen").read_text()
+    for method in ("baseline", "threshold-gcn", "agfn"):
+        assert f"{method} epoch 2/2  loss" in text
+        assert f"│ {method} " in text
+    assert "memorized" in text
+
+
+def test_methods_share_labels_order_and_first_weights(tmp_path):
+    from pyg_agfn.training.fit import build_model
+
+    options = quick(tmp_path)
+    train, _ = load_datasets(options)
+    assert int(train.wrong_labels.sum()) == 40
+    one, other = (build_model(options, method, train) for method in ("baseline", "agfn"))
+    for p, q in zip(one.backbone.parameters(), other.backbone.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_no_run_is_overwritten(tmp_path):
+    names = [make_run_folder(tmp_path, "run").name for _ in range(3)]
+    assert names == ["run", "run-2", "run-3"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="--out"):
+        make_run_folder(tmp_path / "file", "run")
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "cuda:99", "cpu:one"])
+def test_a_device_that_is_not_there_is_one_line(device, tmp_path):
+    with pytest.raises(InputError, match=f"--device {device}"):
+        make_fabric(quick(tmp_path, device=device))
+
+
+def test_more_training_images_than_there_are(tmp_path):
+    with pytest.raises(InputError, match="--train-size 5000: there are 1347"):
+        load_datasets(quick(tmp_path, train_size=5000))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) in epoch.*--lr"):
+        train_methods(quick(tmp_path, lr=1e30), Console(quiet=True))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "ferplus", "rafdb", "folder"])
+def test_a_wrong_root_is_named(dataset, tmp_path):
+    options = TrainOptions.for_dataset(dataset, root=tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"--root .*nowhere"):
+        load_datasets(options)
+
+
+def script(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dataset", "ferplus", "--root", "nowhere"],
+        ["--epochs", "none"],
+        ["--device", "cuda"],
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, tmp_path):
+    done = script(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("train_pyg.py: error: ")
+    assert arguments[-2] in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_trains_and_prints_a_table(tmp_path):
+    small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
+    done = script(*small, "--precision", "bf16", "--loss", "squared-error", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "│ baseline" in done.stdout
+    assert "│ agfn" in done.stdout
+    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2

@@ -3,8 +3,23 @@
 import warnings
 
 with warnings.catch_warnings():
-    # Imported here once: PyG scripts functions while it loads, and newer torch deprecates that.
+    # Imported here first: PyG scripts functions while it loads, and newer torch deprecates that.
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
     import torch_geometric  # noqa: F401
 
+from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import LeakageReport, audit_batch_leakage
+from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank
+from pyg_agfn.transforms import PoissonEdges
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AGFN",
+    "AGFNClassifier",
+    "InputError",
+    "LeakageReport",
+    "PoissonEdges",
+    "ReferenceBank",
+    "audit_batch_leakage",
+]

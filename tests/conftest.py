@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from pyg_agfn.datasets import ImageDataset
 
 
 @pytest.fixture(autouse=True)
@@ -9,3 +12,14 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PYG_AGFN_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ImageDataset:
+    """60 images of 8x8 in three classes that a glance tells apart: bright rows."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    images = rng.integers(0, 60, (60, 1, 8, 8), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 2 * label : 2 * label + 3] += 180
+    return ImageDataset(images, labels, ["a", "b", "c"], [f"{i}.png" for i in range(60)])

@@ -2,8 +2,10 @@
 
 from pyg_agfn.nn.agfn import AGFN
 from pyg_agfn.nn.backbones import BACKBONES, SmallCNN, build_backbone
+from pyg_agfn.nn.choose_references import choose_references
 from pyg_agfn.nn.classifier import AGFNClassifier, BaselineClassifier
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer, normalize_features
+from pyg_agfn.nn.reference_bank import ReferenceBank
 
 __all__ = [
     "AGFN",
@@ -11,7 +13,9 @@ __all__ = [
     "AGFNClassifier",
     "BaselineClassifier",
     "GraphNormalizer",
+    "ReferenceBank",
     "SmallCNN",
     "build_backbone",
+    "choose_references",
     "normalize_features",
 ]

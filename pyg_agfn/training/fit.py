@@ -1,10 +1,8 @@
 """The training loop of one method, and what is measured of it."""
 
 import math
-import resource
-import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,51 +13,45 @@ from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.training.batches import Batches
+from pyg_agfn.run_folder import Method, ModelCard, References
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.evaluate import (
-    accuracy,
-    extract_features,
-    memorized_share,
-    predict_batches,
-    predict_single,
-    shuffled_accuracy,
-    shuffled_orders,
-)
-from pyg_agfn.training.options import Method, TrainOptions
-from pyg_agfn.transforms import PoissonEdges, ThresholdEdges
+from pyg_agfn.training.measure import graph_parameters, measure
+from pyg_agfn.training.options import TrainOptions
 
 Epoch = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, what each epoch measured and what the end measured."""
+    """A trained model and its bank, what each epoch measured and what the end measured."""
 
+    card: ModelCard
     model: BaselineClassifier
+    references: References | None
     history: list[Epoch]
     metrics: dict[str, Any]
 
 
-def build_model(options: TrainOptions, method: Method, data: ImageDataset) -> BaselineClassifier:
-    """The model of a method. Of one seed, every method's backbone starts from the same weights."""
-    torch.manual_seed(options.seed)
-    channels = data.images.size(1)
-    if method == "baseline":
-        return BaselineClassifier(options.backbone, data.num_classes, channels)
-    edges = (
-        PoissonEdges(options.alpha, options.beta, options.samples)
-        if method == "agfn"
-        else ThresholdEdges(options.threshold)
-    )
-    return AGFNClassifier(
-        options.backbone,
-        data.num_classes,
-        channels,
-        hidden_channels=options.feature_dim,
-        edges=edges,
+def describe_model(options: TrainOptions, method: Method, data: ImageDataset) -> ModelCard:
+    """What a method's model is, for these options and images."""
+    _, channels, height, width = data.images.shape
+    return ModelCard(
+        method=method,
+        backbone=options.backbone,
+        classes=data.classes,
+        channels=channels,
+        height=height,
+        width=width,
+        feature_dim=options.feature_dim,
+        batch_size=min(options.batch_size, len(data)),
+        samples=options.samples,
+        alpha=options.alpha,
+        beta=options.beta,
+        threshold=options.threshold,
     )
 
 
@@ -80,13 +72,15 @@ def fit(
     """
     if len(train) < 2:
         raise InputError("training needs at least 2 images (batch normalization)")
-    model = build_model(options, method, train)
+    card = describe_model(options, method, train)
+    torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
+    model = card.build()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     agfn = model.agfn if isinstance(model, AGFNClassifier) else None
     device = fabric.device
     batches = Batches(train, options.batch_size, device, True, options.augment, options.seed)
     test_batches = Batches(test, options.batch_size, device)
-    (test_order,) = shuffled_orders(len(test), 1, options.seed)
+    once_shuffled = Shuffled(options.batch_size, 1, options.seed)
 
     num_steps = options.epochs * len(batches)
     descent = CoordinateDescent(fabric, model, options, num_steps)
@@ -120,15 +114,14 @@ def fit(
                     f"{method}: the loss is {loss_value} in epoch {epoch}: lower --lr"
                     f" ({options.lr}) or --lr-graph ({options.lr_graph})"
                 )
-            features = extract_features(fabric, model, test_batches)
-            predicted = predict_batches(fabric, model, features, test_order, options.batch_size)
+            features = extract_features(model, test_batches, fabric.autocast())
             history.append(
                 {
                     "epoch": epoch,
                     "loss": loss_value,
                     "train_accuracy": float(correct.compute()),
-                    "test_accuracy": accuracy(predicted, test.labels, test.num_classes),
-                    **_graph_parameters(model),
+                    "test_accuracy": evaluate(once_shuffled, model, features, test.labels).mean,
+                    **graph_parameters(model),
                     "seconds": seconds,
                     "images_per_second": len(batches) * batches.batch_size / seconds,
                 }
@@ -138,71 +131,9 @@ def fit(
                 _epoch_line(method, options.epochs, history[-1]), soft_wrap=True, highlight=False
             )
 
-    return Trained(model, history, measure(fabric, options, method, model, train, test, history))
-
-
-def measure(
-    fabric: Fabric,
-    options: TrainOptions,
-    method: Method,
-    model: BaselineClassifier,
-    train: ImageDataset,
-    test: ImageDataset,
-    history: list[Epoch],
-) -> dict[str, Any]:
-    """What ``metrics.json`` holds: accuracy by protocol, and what was memorized."""
-    features = extract_features(fabric, model, Batches(test, options.batch_size, fabric.device))
-    shuffled = shuffled_accuracy(
-        fabric,
-        model,
-        features,
-        test.labels,
-        options.batch_size,
-        options.eval_draws,
-        options.seed,
-    )
-    single = accuracy(predict_single(fabric, model, features), test.labels, test.num_classes)
-
-    memorized = None
-    if train.wrong_labels.any():
-        features = extract_features(
-            fabric, model, Batches(train, options.batch_size, fabric.device)
-        )
-        (order,) = shuffled_orders(len(train), 1, options.seed)
-        predicted = predict_batches(fabric, model, features, order, options.batch_size)
-        memorized = memorized_share(predicted, train.labels, train.true_labels)
-
-    on_gpu = fabric.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(fabric.device) / 2**30 if on_gpu else _peak_rss()
-    return {
-        "dataset": options.dataset,
-        "split": options.eval_split,
-        "method": method,
-        "noise": float(train.wrong_labels.double().mean()),
-        "seed": options.seed,
-        "epochs": options.epochs,
-        "accuracy": {"shuffled": asdict(shuffled), "single": single},
-        "memorized": memorized,
-        **_graph_parameters(model),
-        "seconds_per_epoch": statistics.median(epoch["seconds"] for epoch in history),
-        "peak_memory_gib": peak,
-        "train_images": len(train),
-        "test_images": len(test),
-        "classes": list(train.classes),
-        "device": str(fabric.device),
-        "torch": torch.__version__,
-    }
-
-
-def _graph_parameters(model: BaselineClassifier) -> dict[str, Any]:
-    if isinstance(model, AGFNClassifier) and isinstance(model.agfn.edges, PoissonEdges):
-        return {"alpha": model.agfn.edges.alpha.item(), "beta": model.agfn.edges.beta.item()}
-    return {"alpha": None, "beta": None}
-
-
-def _peak_rss() -> float:
-    """Most memory this process ever held, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    epoch_seconds = [epoch["seconds"] for epoch in history]
+    metrics, references = measure(fabric, options, method, model, train, test, epoch_seconds)
+    return Trained(card, model, references, history, metrics)
 
 
 def _progress_bar(console: Console) -> Progress:

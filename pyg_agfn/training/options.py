@@ -7,13 +7,15 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from pyg_agfn.cli import OneLineParser
 from pyg_agfn.errors import InputError
-from pyg_agfn.nn.backbones import BACKBONES
+from pyg_agfn.nn import BACKBONES
+from pyg_agfn.nn.choose_references import Choice
+from pyg_agfn.run_folder import Method
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
-Method = Literal["baseline", "threshold-gcn", "agfn"]
 LossName = Literal["cross-entropy", "squared-error"]
 Descent = Literal["alternate", "joint"]
 
@@ -62,7 +64,9 @@ class TrainOptions:
     lr_graph: float = option(0.001, "learning rate of alpha and beta, gamma_2 of Eq. 11")
     momentum: float = option(0.9, "momentum of W")
     weight_decay: float = option(5e-4, "weight decay of W")
-    eval_draws: int = option(5, "shuffles of the test images that accuracy is measured over")
+    eval_draws: int = option(10, "shuffles of the test images that accuracy is measured over")
+    bank_size: int = option(1024, "training images in the reference bank")
+    bank_choice: Choice = option("random", "which training images are in the bank")
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")
@@ -81,7 +85,7 @@ class TrainOptions:
         check(0 <= self.noise < 1, "noise", "at least 0 and below 1")
         check(-1 <= self.threshold <= 1, "threshold", "a cosine, -1 to 1")
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
-        for name in ("epochs", "samples", "feature_dim", "eval_draws"):
+        for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
         for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")
@@ -140,7 +144,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
     Raises:
         InputError: Unknown option or value, or a configuration that cannot be read.
     """
-    parser = _Parser(
+    parser = OneLineParser(
         description="Train image classifiers on labels that may be wrong, and compare them.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -157,12 +161,6 @@ def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
     settings = {**(_read_config(config) if config else {}), **given}
     settings = {name: _typed(value, hints[name]) for name, value in settings.items()}
     return TrainOptions.for_dataset(settings.pop("dataset", "digits"), **settings)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # One line: the usage of thirty options above it would hide what is wrong.
-        raise InputError(f"{message} (--help lists the options)")
 
 
 def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:

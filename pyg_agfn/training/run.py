@@ -1,8 +1,6 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.errors import InputError
+from pyg_agfn.run_folder import save_model, write_json
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
@@ -126,41 +124,44 @@ def make_run_folder(out: Path, name: str) -> Path:
 
 
 def save_run(folder: Path, trained: Trained) -> None:
-    """Weights, learning curves and, last, the metrics: where they are, the run was finished."""
-    weights = {name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    save_file(weights, partial)
-    os.replace(partial, folder / "model.safetensors")
-    plot_learning_curves(
-        {trained.metrics["method"]: trained.history}, folder / "learning_curve.png"
-    )
-    (folder / "metrics.json").write_text(json.dumps(trained.metrics, indent=2) + "\n")
+    """Model, bank, learning curves and, last, the metrics: where they are, the run was finished."""
+    save_model(folder, trained.card, trained.model, trained.references)
+    plot_learning_curves({trained.card.method: trained.history}, folder / "learning_curve.png")
+    write_json(folder / "metrics.json", trained.metrics)
 
 
 def results_table(results: list[dict[str, Any]]) -> Table:
     """Every method's metrics side by side."""
     first = results[0]
     table = Table(
-        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs, "
-        f"accuracy on {first['test_images']:,} {first['split']} images",
-        caption="shuffled: in random batches, mean ± std; single: each image by itself; "
+        box=None,
+        padding=(0, 1, 0, 0),  # all columns fit into 80 characters
+        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs: "
+        f"accuracy in % on {first['test_images']:,} {first['split']} images",
+        caption="bank: each image with training images only; shuffled: in random test batches, "
+        "mean ± std; single: by itself; leak: points that sorting the batches by class would add; "
         "memorized: wrong training labels that the model predicts",
     )
     table.add_column("method", no_wrap=True)
-    for heading in ("shuffled", "single", "memorized", "α", "β", "s/epoch"):
+    for heading in ("bank", "shuffled", "single", "leak", "memorized", "α", "β", "s/epoch"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in results:
-        shuffled = row["accuracy"]["shuffled"]
+        accuracy, memorized = row["accuracy"], row["memorized"]
         table.add_row(
             row["method"],
-            f"{shuffled['mean']:.2%} ± {100 * shuffled['std']:.2f}",
-            f"{row['accuracy']['single']:.2%}",
-            "-" if row["memorized"] is None else f"{row['memorized']:.1%}",
-            "-" if row["alpha"] is None else f"{row['alpha']:.3f}",
-            "-" if row["beta"] is None else f"{row['beta']:.3f}",
+            _percent(accuracy["bank"]),
+            f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
+            _percent(accuracy["single"]),
+            f"{100 * row['leak']:+.1f}",
+            "-" if memorized is None else f"{100 * memorized:.1f}",
+            *("-" if row[name] is None else f"{row[name]:.3f}" for name in ("alpha", "beta")),
             f"{row['seconds_per_epoch']:.1f}",
         )
     return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
 
 
 def _run_name(options: TrainOptions, method: str) -> str:

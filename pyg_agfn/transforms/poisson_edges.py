@@ -178,6 +178,9 @@ class PoissonEdges(SimilarityEdges):
             self.alpha.fill_(self.initial[0])
             self.beta.fill_(self.initial[1])
 
+    def expected_weight(self, similarity: Tensor) -> Tensor:
+        return edge_probability(poisson_rate(similarity, self.alpha, self.beta))
+
     def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
         if not self.feature_gradient:
             x = x.detach()

@@ -17,8 +17,8 @@ Mode = Literal["sample", "expectation"]
 Pairs = Literal["sampled", "all"]
 
 
-def cosine_similarity(x: Tensor) -> Tensor:
-    r"""Cosine similarity of every ordered pair of rows (Eq. 2).
+def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
+    r"""Cosine similarity of every row of ``x`` to every row of ``y``, or of ``x`` itself (Eq. 2).
 
     .. math::
         \mathrm{cossim}(x_i, x_j) = \frac{x_i \cdot x_j}{\|x_i\| \|x_j\|}
@@ -28,15 +28,19 @@ def cosine_similarity(x: Tensor) -> Tensor:
     of mantissa would move probabilities by up to :math:`\alpha / 256`.
 
     Shapes:
-        - **input:** :math:`(|\mathcal{V}|, F)`
-        - **output:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, ``float32`` or ``float64``
+        - **input:** :math:`(N, F)`, :math:`(M, F)` *(optional)*
+        - **output:** :math:`(N, M)`, ``float32`` or ``float64``; without ``y``, :math:`(N, N)`
     """
+    with torch.autocast(x.device.type, enabled=False):
+        unit = _unit_rows(x)
+        return unit @ (unit if y is None else _unit_rows(y)).t()
+
+
+def _unit_rows(x: Tensor) -> Tensor:
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
-    with torch.autocast(x.device.type, enabled=False):
-        norm = x.norm(dim=-1, keepdim=True)
-        unit = x / norm.masked_fill(norm == 0, 1.0)
-        return unit @ unit.t()
+    norm = x.norm(dim=-1, keepdim=True)
+    return x / norm.masked_fill(norm == 0, 1.0)
 
 
 def same_graph(batch: Tensor) -> Tensor:
@@ -47,7 +51,8 @@ def same_graph(batch: Tensor) -> Tensor:
 class SimilarityEdges(BaseTransform, nn.Module):
     r"""Base of the transforms that join the nodes of a graph by their features' similarity.
 
-    A child gives :meth:`adjacency`; this class turns it into ``edge_index`` and ``edge_weight``.
+    A child gives :meth:`adjacency`, which this class turns into ``edge_index`` and
+    ``edge_weight``, and :meth:`expected_weight`.
 
     Args:
         pairs (str): Which ordered pairs ``edge_index`` lists. ``"sampled"``: those with
@@ -60,6 +65,10 @@ class SimilarityEdges(BaseTransform, nn.Module):
         if pairs not in get_args(Pairs):
             raise ValueError(f"pairs must be one of {get_args(Pairs)}, got {pairs!r}")
         self.pairs = pairs
+
+    @abstractmethod
+    def expected_weight(self, similarity: Tensor) -> Tensor:
+        r"""Expectation of :math:`a_{ij}` at a cosine similarity, elementwise."""
 
     @abstractmethod
     def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:

@@ -1,5 +1,6 @@
 """The staircase function that the paper compares its Poisson graph with (Section 4.2)."""
 
+import torch
 from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 
@@ -36,12 +37,14 @@ class ThresholdEdges(SimilarityEdges):
         super().__init__(pairs)
         self.threshold = threshold
 
+    def expected_weight(self, similarity: Tensor) -> Tensor:
+        return (similarity > self.threshold).to(similarity.dtype)
+
     def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
-        similarity = cosine_similarity(x.detach())
-        joined = similarity > self.threshold
+        adj = self.expected_weight(cosine_similarity(x.detach()))
         if batch is not None:
-            joined &= same_graph(batch)
-        return joined.to(similarity.dtype).unsqueeze(0)
+            adj = torch.where(same_graph(batch), adj, 0.0)
+        return adj.unsqueeze(0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(threshold={self.threshold})"

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.image_dataset import ImageDataset
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision.transforms.functional as tvf
 
-from pyg_agfn.training.batches import Batches, augment, to_float
+from pyg_agfn.datasets.batches import Batches, augment, to_float
 
 CPU = torch.device("cpu")
 

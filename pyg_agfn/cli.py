@@ -1,0 +1,28 @@
+"""What the scripts share: errors as one line, and their exit codes."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from pyg_agfn.errors import InputError
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Raises :class:`InputError` where argparse would print all options and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (--help lists the options)")
+
+
+def run_script(name: str, main: Callable[[], int]) -> NoReturn:
+    """Runs a script and exits: with main's code, 2 for bad input, 130 when interrupted."""
+    try:
+        code = main()
+    except InputError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; finished runs are kept", file=sys.stderr)
+        code = 130
+    sys.exit(code)

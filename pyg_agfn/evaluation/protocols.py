@@ -1,0 +1,198 @@
+"""Protocols: in which company each test image is classified.
+
+A graph method's answer depends on the batch, so an accuracy means nothing until its protocol is
+said. The headline is :class:`Bank`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+
+
+class Protocol(ABC):
+    """A way of putting test images together.
+
+    A protocol maps the backbone's features of all images, which do not depend on the batch, to
+    logits. The model is put into evaluation mode.
+    """
+
+    #: Key in ``metrics.json``.
+    name: ClassVar[str]
+    #: What the protocol is good for, in one sentence.
+    good_for: ClassVar[str]
+
+    @abstractmethod
+    def logits(
+        self, model: BaselineClassifier, features: Tensor, labels: Tensor
+    ) -> Iterator[Tensor]:
+        r"""The logits of every image, one matrix a draw.
+
+        Shapes:
+            - **input:** :math:`(n, F)`, true labels :math:`(n)`
+            - **output:** :math:`(n, K)` each
+        """
+
+
+@dataclass(frozen=True)
+class Bank(Protocol):
+    """Each image joined to a fixed bank of training images, and to no other test image.
+
+    Args:
+        bank: The references; None for a model without a graph, which needs none.
+    """
+
+    name = "bank"
+    good_for = "the headline, and deployment: an image's answer depends on the image alone"
+
+    bank: ReferenceBank | None = None
+
+    @torch.no_grad()
+    def logits(
+        self, model: BaselineClassifier, features: Tensor, labels: Tensor
+    ) -> Iterator[Tensor]:
+        model.eval()
+        if not isinstance(model, AGFNClassifier):
+            yield model.head(features)
+        elif self.bank is None:
+            raise ValueError("the bank protocol of a graph method needs a ReferenceBank")
+        else:
+            # In parts: the pairs of all images with all references would not fit.
+            bank = self.bank
+            yield torch.cat([model.classifier(bank(part)) for part in features.split(1024)])
+
+
+@dataclass(frozen=True)
+class Shuffled(Protocol):
+    """The images in random batches, several times.
+
+    Args:
+        batch_size: Images a batch.
+        draws: Random divisions into batches.
+        seed: Of the divisions, which are the same for every model.
+    """
+
+    name = "shuffled"
+    good_for = "comparison with papers: what a shuffled test loader would have printed"
+
+    batch_size: int = 256
+    draws: int = 10
+    seed: int = 0
+
+    @torch.no_grad()
+    def logits(
+        self, model: BaselineClassifier, features: Tensor, labels: Tensor
+    ) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.draws):
+            order = torch.randperm(len(features), generator=generator)
+            yield _in_batches(model, features, order, self.batch_size)
+
+
+@dataclass(frozen=True)
+class Single(Protocol):
+    r"""Each image by itself.
+
+    For a graph of one node Eq. 6 is :math:`\hat{x} = \frac{1 + a}{1 + a} x W = x W`, which is what
+    the layer gives to any batch while its graph is off.
+    """
+
+    name = "single"
+    good_for = "one image and nothing else at hand: the model without its graph"
+
+    @torch.no_grad()
+    def logits(
+        self, model: BaselineClassifier, features: Tensor, labels: Tensor
+    ) -> Iterator[Tensor]:
+        model.eval()
+        if not isinstance(model, AGFNClassifier):
+            yield model.head(features)
+            return
+        use_graph, model.agfn.use_graph = model.agfn.use_graph, False
+        try:
+            yield model.head(features)
+        finally:
+            model.agfn.use_graph = use_graph
+
+
+@dataclass(frozen=True)
+class ClassSorted(Protocol):
+    """The images in batches sorted by their true class, as an unshuffled folder loader has them.
+
+    Args:
+        batch_size: Images a batch.
+    """
+
+    name = "class_sorted"
+    good_for = "no result, only the leak: what the batch's make-up tells about the label"
+
+    batch_size: int = 256
+
+    @torch.no_grad()
+    def logits(
+        self, model: BaselineClassifier, features: Tensor, labels: Tensor
+    ) -> Iterator[Tensor]:
+        yield _in_batches(model, features, labels.argsort(stable=True), self.batch_size)
+
+
+def _in_batches(
+    model: BaselineClassifier, features: Tensor, order: Tensor, batch_size: int
+) -> Tensor:
+    """Logits in the images' own order, computed in batches of another."""
+    model.eval()
+    order = order.to(features.device)
+    logits = torch.cat([model.head(features[chosen]) for chosen in order.split(batch_size)])
+    return torch.empty_like(logits).index_copy_(0, order, logits)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol measured: one accuracy a draw, and the logits of the first draw."""
+
+    protocol: Protocol
+    accuracies: list[float]
+    logits: Tensor
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over the draws, 0 to 1."""
+        return sum(self.accuracies) / len(self.accuracies)
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over the draws; 0 for one."""
+        values = torch.tensor(self.accuracies, dtype=torch.float64)
+        return float(values.std()) if len(values) > 1 else 0.0
+
+
+def evaluate(
+    protocol: Protocol, model: BaselineClassifier, features: Tensor, labels: Tensor
+) -> Outcome:
+    """Accuracy of a model by a protocol.
+
+    Args:
+        protocol: The company of each image.
+        model: Classifier whose ``head`` takes the features.
+        features: The backbone's features of the test images, (n, F).
+        labels: Their true labels, (n).
+    """
+    labels = labels.to(features.device)
+    accuracies: list[float] = []
+    first: Tensor | None = None
+    for logits in protocol.logits(model, features, labels):
+        first = logits if first is None else first
+        accuracies.append(accuracy(logits, labels))
+    assert first is not None
+    return Outcome(protocol, accuracies, first)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    r"""Share of images whose highest logit is the label's, :math:`(n, K)` and :math:`(n)`."""
+    score = multiclass_accuracy(logits, labels.to(logits.device), logits.size(1), average="micro")
+    return float(score)

@@ -1,0 +1,103 @@
+"""Scores of logits, with their uncertainty. torchmetrics and scipy compute them."""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier's logits are worth on a test set; shares are 0 to 1.
+
+    Attributes:
+        accuracy: Share of images classified as their label.
+        interval: 95% Wilson interval of the accuracy, for the images as a sample.
+        mean_class_accuracy: Mean of the classes' own accuracies.
+        macro_f1: Mean of the classes' F1 scores.
+        calibration_error: Expected calibration error of the softmax, 15 bins.
+        class_accuracy: The accuracy of each class.
+        confusion: Images by true class (row) and predicted class (column).
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    mean_class_accuracy: float
+    macro_f1: float
+    calibration_error: float
+    class_accuracy: list[float]
+    confusion: list[list[int]]
+
+
+def score(logits: Tensor, labels: Tensor) -> Scores:
+    r"""All scores of logits :math:`(n, K)` against labels :math:`(n)`."""
+    labels = labels.to(logits.device)
+    num_classes = logits.size(1)
+    probabilities = logits.softmax(1)
+    correct = logits.argmax(1) == labels
+    per_class = multiclass_accuracy(logits, labels, num_classes, average="none")
+    return Scores(
+        accuracy=float(correct.double().mean()),
+        interval=wilson_interval(int(correct.sum()), len(correct)),
+        mean_class_accuracy=float(
+            multiclass_accuracy(logits, labels, num_classes, average="macro")
+        ),
+        macro_f1=float(multiclass_f1_score(logits, labels, num_classes, average="macro")),
+        calibration_error=float(
+            multiclass_calibration_error(probabilities, labels, num_classes, n_bins=15)
+        ),
+        class_accuracy=per_class.tolist(),
+        confusion=multiclass_confusion_matrix(logits, labels, num_classes).tolist(),
+    )
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95% Wilson score interval of a share."""
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two classifiers on the same images.
+
+    Attributes:
+        only_first: Images that only the first classifies as their label.
+        only_second: Images that only the second does.
+        p_value: Exact McNemar test of both being equally good.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def compare(first: Tensor, second: Tensor, labels: Tensor) -> Comparison:
+    r"""Exact McNemar test of two classifiers' logits :math:`(n, K)` on labels :math:`(n)`.
+
+    Where only one of two is right, a fair coin decides which, if they are equally good.
+    """
+    one, other = (logits.argmax(1).cpu() == labels.cpu() for logits in (first, second))
+    only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
+    differing = only_first + only_second
+    p_value = float(binomtest(only_first, differing).pvalue) if differing else 1.0
+    return Comparison(only_first, only_second, p_value)
+
+
+def memorized_share(predicted: Tensor, labels: Tensor, true_labels: Tensor) -> float | None:
+    r"""Share of wrong training labels that the model predicts; None where no label is wrong.
+
+    Shapes:
+        - **input:** predicted classes, given labels and true labels, :math:`(n)` each
+    """
+    wrong = labels != true_labels
+    if not wrong.any():
+        return None
+    return float((predicted.cpu()[wrong] == labels[wrong]).to(torch.float64).mean())

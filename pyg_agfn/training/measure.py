@@ -1,0 +1,117 @@
+"""What ``metrics.json`` holds: accuracy by protocol, what was memorized, and the bank for it."""
+
+import resource
+import statistics
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.evaluation import (
+    Bank,
+    ClassSorted,
+    Shuffled,
+    Single,
+    evaluate,
+    extract_features,
+    memorized_share,
+)
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
+from pyg_agfn.run_folder import Method, References
+from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.transforms import PoissonEdges
+
+
+def measure(
+    fabric: Fabric,
+    options: TrainOptions,
+    method: Method,
+    model: BaselineClassifier,
+    train: ImageDataset,
+    test: ImageDataset,
+    epoch_seconds: list[float],
+) -> tuple[dict[str, Any], References | None]:
+    """Measures a trained model on the test images by every protocol.
+
+    Returns the metrics, and for a graph method its bank of training images.
+    """
+    features = extract_features(
+        model, Batches(test, options.batch_size, fabric.device), fabric.autocast()
+    )
+    of_train = extract_features(
+        model, Batches(train, options.batch_size, fabric.device), fabric.autocast()
+    )
+    references = make_references(model, of_train, train, options)
+    # In the same company as in training; a bank would hold some of the images themselves.
+    predicted = next(
+        Shuffled(options.batch_size, 1, options.seed).logits(model, of_train, train.labels)
+    ).argmax(1)
+
+    shuffled, single, class_sorted, bank = (
+        evaluate(protocol, model, features, test.labels)
+        for protocol in (
+            Shuffled(options.batch_size, options.eval_draws, options.seed),
+            Single(),
+            ClassSorted(options.batch_size),
+            Bank(None if references is None else references.bank),
+        )
+    )
+    metrics = {
+        "dataset": options.dataset,
+        "split": options.eval_split,
+        "method": method,
+        "noise": float(train.wrong_labels.double().mean()),
+        "seed": options.seed,
+        "epochs": options.epochs,
+        "accuracy": {
+            "bank": bank.mean,
+            "shuffled": {
+                "mean": shuffled.mean,
+                "std": shuffled.std,
+                "draws": len(shuffled.accuracies),
+            },
+            "single": single.mean,
+            "class_sorted": class_sorted.mean,
+        },
+        "leak": class_sorted.mean - bank.mean,
+        "memorized": memorized_share(predicted, train.labels, train.true_labels),
+        **graph_parameters(model),
+        "seconds_per_epoch": statistics.median(epoch_seconds),
+        "peak_memory_gib": _peak_memory(fabric.device),
+        "train_images": len(train),
+        "test_images": len(test),
+        "device": str(fabric.device),
+        "torch": torch.__version__,
+    }
+    return metrics, references
+
+
+def make_references(
+    model: BaselineClassifier, features: torch.Tensor, train: ImageDataset, options: TrainOptions
+) -> References | None:
+    """A bank of training images by the options; none for a model without a graph."""
+    if not isinstance(model, AGFNClassifier):
+        return None
+    labels = train.labels.to(features.device)
+    chosen = choose_references(
+        model, features, labels, options.bank_size, options.bank_choice, options.seed
+    )
+    bank = ReferenceBank.from_features(model.agfn, features[chosen], options.batch_size)
+    members = train.subset(chosen.cpu())
+    return References(bank, members.images, members.labels, members.names)
+
+
+def graph_parameters(model: BaselineClassifier) -> dict[str, Any]:
+    """α and β, or None where there are none to learn."""
+    if isinstance(model, AGFNClassifier) and isinstance(model.agfn.edges, PoissonEdges):
+        return {"alpha": model.agfn.edges.alpha.item(), "beta": model.agfn.edges.beta.item()}
+    return {"alpha": None, "beta": None}
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Most memory ever held, in GiB: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

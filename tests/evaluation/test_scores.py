@@ -1,0 +1,50 @@
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
+
+from pyg_agfn.evaluation import compare, memorized_share, score
+from pyg_agfn.evaluation.scores import wilson_interval
+
+
+def test_scores_are_scikit_learns():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(200, 4), torch.randint(0, 4, (200,))
+    found, predicted = score(logits, labels), logits.argmax(1)
+    assert found.accuracy == pytest.approx(float((predicted == labels).double().mean()))
+    assert found.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    recalls = recall_score(labels, predicted, average=None)
+    assert found.class_accuracy == pytest.approx(recalls.tolist())
+    assert found.mean_class_accuracy == pytest.approx(recalls.mean())
+    assert found.confusion == confusion_matrix(labels, predicted).tolist()
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    logits = torch.tensor([[0.8, 0.2]]).log().repeat(10, 1)
+    labels = torch.tensor([0] * 5 + [1] * 5)  # right half of the time, sure of 80%
+    assert score(logits, labels).calibration_error == pytest.approx(0.3, abs=1e-5)
+
+
+def test_wilson_interval_is_the_textbooks():
+    low, high = wilson_interval(90, 100)
+    z, n, p = 1.959964, 100, 0.9
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+    assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+
+
+def test_mcnemar_counts_the_images_that_one_alone_gets_right():
+    labels = torch.zeros(20, dtype=torch.long)
+    right, wrong = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    first = torch.stack([right] * 15 + [wrong] * 5)
+    second = torch.stack([wrong] * 8 + [right] * 8 + [wrong] * 4)
+    found = compare(first, second, labels)
+    assert (found.only_first, found.only_second) == (8, 1)
+    assert found.p_value == pytest.approx(2 * (1 + 9) / 2**9)  # two-sided, of 9 fair coins
+    assert compare(first, first, labels).p_value == 1.0
+
+
+def test_memorized_counts_wrong_labels_only():
+    labels, true = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([0, 1, 1, 1, 0])
+    predicted = torch.tensor([0, 0, 2, 1, 1])
+    assert memorized_share(predicted, labels, true) == pytest.approx(2 / 3)
+    assert memorized_share(predicted, labels, labels) is None

@@ -1,0 +1,216 @@
+import pytest
+import torch
+
+from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
+from pyg_agfn.nn.choose_references import _equal_quotas, _proportional_quotas
+from pyg_agfn.transforms import PoissonEdges, ThresholdEdges, cosine_similarity
+
+
+def layer(edges=None) -> AGFN:
+    torch.manual_seed(0)
+    edges = edges or PoissonEdges(2.0, 0.3)
+    return AGFN(10, 6, hidden_channels=8, edges=edges).double().eval()
+
+
+def by_loops(agfn, z, references, batch_size):
+    """The docstring's formula, one pair after another."""
+    weight = agfn.normalizer.conv.lin.weight.t()
+    probability = lambda a, b: agfn.edges.expected_weight(  # noqa: E731
+        cosine_similarity(a[None], b[None])
+    ).item()
+    size = len(references)
+    s = 1.0 if batch_size is None else (batch_size - 1) / size
+    t = 1.0 if batch_size is None else (batch_size - 1) / max(size - 1, 1)
+    degrees = []
+    for m in range(size):
+        others = sum(probability(references[m], references[k]) for k in range(size) if k != m)
+        degrees.append(1 + probability(references[m], references[m]) + t * others)
+    answers = []
+    for q in z:
+        joined = [probability(q, r) for r in references]
+        degree = 1 + probability(q, q) + s * sum(joined)
+        total = (1 + probability(q, q)) / degree**0.5 * q
+        for p, r, d in zip(joined, references, degrees, strict=True):
+            total = total + s * p / d**0.5 * r
+        answers.append(total / degree**0.5 @ weight)
+    return torch.stack(answers)
+
+
+@pytest.mark.parametrize("batch_size", [None, 2, 256])
+@pytest.mark.parametrize("size", [1, 9])
+@pytest.mark.parametrize("edges", [PoissonEdges(2.0, 0.3), ThresholdEdges(0.1)])
+@torch.no_grad()
+def test_is_the_formula_of_the_docstring(edges, size, batch_size):
+    agfn = layer(edges)
+    x, references = torch.randn(5, 10).double(), torch.randn(size, 8).double()
+    bank = ReferenceBank(agfn, references, batch_size)
+    expected = by_loops(agfn, agfn.projector(x), references, batch_size)
+    torch.testing.assert_close(bank(x), expected, atol=1e-10, rtol=0)
+
+
+@torch.no_grad()
+def test_a_bank_of_the_batchs_other_images_is_eq_6_but_for_the_querys_own_weight():
+    """N = M + 1: the query's row of Eq. 6, with degrees of the others that do not know it."""
+    agfn = layer()
+    z = torch.randn(7, 8).double()
+    adj = agfn.edges.expected_weight(cosine_similarity(z))
+    degree = 1 + adj.sum(1)
+    degree[1:] = 1 + adj[1:, 1:].sum(1) + adj[1:, 1:].sum(1).sub(adj.diagonal()[1:]) / 5
+    root = degree.rsqrt()
+    row = root[0] * (adj[0] + torch.eye(7)[0].double()) * root
+    agfn.projector = torch.nn.Identity()
+    bank = ReferenceBank(agfn, z[1:], batch_size=7)
+    expected = row @ z @ agfn.normalizer.conv.lin.weight.t()
+    torch.testing.assert_close(bank(z[:1])[0], expected, atol=1e-10, rtol=0)
+
+
+@torch.no_grad()
+def test_a_thousand_batches_of_mixed_size_give_each_image_the_same_scores():
+    torch.manual_seed(0)
+    model = AGFNClassifier(
+        "small-cnn", 4, in_channels=1, hidden_channels=32, edges=PoissonEdges(8.0, -2.0)
+    )
+    for _ in range(30):  # statistics for batch normalization, else all features are alike
+        model(torch.randn(64, 1, 8, 8))
+    model.eval()
+    model.classifier.weight.mul_(20)
+    images = torch.randn(120, 1, 8, 8)
+    bank = ReferenceBank.from_features(model.agfn, model.features(torch.randn(200, 1, 8, 8)))
+
+    def scores(batch: torch.Tensor) -> torch.Tensor:
+        return model.classifier(bank(model.features(batch))).softmax(1)
+
+    alone = torch.cat([scores(image[None]) for image in images])
+    generator = torch.Generator().manual_seed(1)
+    largest = 0.0
+    for _ in range(1000):
+        size = int(torch.randint(1, 65, (1,), generator=generator))
+        chosen = torch.randperm(120, generator=generator)[:size]
+        largest = max(largest, float((scores(images[chosen]) - alone[chosen]).abs().max()))
+    assert largest <= 1e-6
+    in_company = model.head(model.features(images)).softmax(1)
+    assert (in_company - alone).abs().max() > 1e-3  # without the bank it is not so
+
+
+@torch.no_grad()
+def test_weights_put_together_the_answer():
+    agfn = layer()
+    x, references = torch.randn(5, 10).double(), torch.randn(9, 8).double()
+    bank = ReferenceBank(agfn, references, 50)
+    own, shares = bank.weights(x)
+    blend = own.unsqueeze(1) * agfn.projector(x) + shares @ references
+    expected = blend @ agfn.normalizer.conv.lin.weight.t()
+    torch.testing.assert_close(bank(x), expected, atol=1e-10, rtol=0)
+    assert (own > 0).all()
+    assert (shares >= 0).all()
+
+
+@torch.no_grad()
+def test_graph_joins_queries_to_references_only():
+    agfn = layer(ThresholdEdges(0.2))
+    x, references = torch.randn(5, 10).double(), torch.randn(9, 8).double()
+    data = ReferenceBank(agfn, references, 10).graph(x)
+    assert data.num_nodes == 14
+    assert data.validate()
+    source, target = data.edge_index
+    assert data.is_reference[source].all()
+    assert not data.is_reference[target].any()
+    joined = cosine_similarity(agfn.projector(x), references) > 0.2
+    assert data.num_edges == int(joined.sum()) > 0
+    assert data.edge_weight.unique().tolist() == [1.0]  # (10 - 1) / 9
+
+
+def test_many_references_are_joined_in_parts(monkeypatch):
+    agfn, references = layer(), torch.randn(30, 8).double()
+    whole = ReferenceBank(agfn, references).inverse_root_degree
+    monkeypatch.setattr("pyg_agfn.nn.reference_bank.ROWS", 7)
+    torch.testing.assert_close(ReferenceBank(agfn, references).inverse_root_degree, whole)
+
+
+def test_the_bias_of_a_normalizer_is_added():
+    agfn = layer()
+    agfn.normalizer.conv.bias = torch.nn.Parameter(torch.ones(6).double())
+    x, references = torch.randn(2, 10).double(), torch.randn(4, 8).double()
+    expected = by_loops(agfn, agfn.projector(x), references, 256) + 1
+    torch.testing.assert_close(ReferenceBank(agfn, references)(x), expected)
+
+
+def test_what_cannot_answer_is_refused():
+    agfn = layer()
+    for shape in ((0, 8), (4, 7), (8,)):
+        with pytest.raises(ValueError, match=r"\[M, 8\]"):
+            ReferenceBank(agfn, torch.zeros(shape).double())
+    bank = ReferenceBank(agfn, torch.randn(3, 8).double())
+    agfn.train()
+    with pytest.raises(ValueError, match="eval"):
+        bank(torch.randn(2, 10).double())
+
+
+# ---- members
+
+
+@pytest.fixture
+def candidates():
+    torch.manual_seed(0)
+    model = AGFNClassifier(torch.nn.Identity(), 3, num_features=8, hidden_channels=8).eval()
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    return model, torch.randn(100, 8) + 3 * torch.eye(3, 8)[labels], labels
+
+
+@pytest.mark.parametrize("choice", ["random", "class-balanced", "low-loss", "agreement"])
+def test_members_are_as_many_as_asked_and_each_once(candidates, choice):
+    chosen = choose_references(*candidates, size=40, choice=choice)
+    assert len(chosen.unique()) == 40
+    assert torch.equal(chosen, chosen.sort().values)
+    assert torch.equal(chosen, choose_references(*candidates, size=40, choice=choice))
+    assert len(choose_references(*candidates, size=1000, choice=choice)) == 100
+
+
+def test_random_members_differ_by_seed(candidates):
+    one, other = (choose_references(*candidates, size=40, seed=seed) for seed in (0, 1))
+    assert not torch.equal(one, other)
+
+
+def test_class_balanced_members_are_as_equal_as_the_classes_allow(candidates):
+    labels = candidates[2]
+    counts = labels[choose_references(*candidates, size=40, choice="class-balanced")].bincount()
+    assert counts.tolist() == [15, 15, 10]
+
+
+@torch.no_grad()
+def test_low_loss_members_are_the_surest_of_each_class(candidates):
+    model, features, labels = candidates
+    chosen = choose_references(model, features, labels, size=20, choice="low-loss")
+    assert labels[chosen].bincount().tolist() == [12, 6, 2]
+    model.agfn.use_graph = False
+    sure = model.head(features).log_softmax(1).gather(1, labels[:, None])[:, 0]
+    for label, count in enumerate([12, 6, 2]):
+        of_class = torch.where(labels == label)[0]
+        best = sure[of_class].sort(descending=True).values[:count]
+        found = sure[chosen[labels[chosen] == label]].sort(descending=True).values
+        assert torch.equal(found, best)  # values: where a ReLU is off, several are equal
+
+
+@torch.no_grad()
+def test_agreement_leaves_wrong_labels_out(candidates):
+    model, features, labels = candidates
+    model.agfn.projector = torch.nn.Identity()
+    noisy = labels.clone()
+    noisy[:6] = 1  # six of class 0
+    chosen = choose_references(model, features, noisy, size=70, choice="agreement")
+    assert (chosen < 6).sum() <= 1
+
+
+def test_quotas_use_every_place():
+    counts = torch.tensor([5, 1, 10])
+    assert _equal_quotas(counts, 9).tolist() == [4, 1, 4]
+    assert _equal_quotas(counts, 16).tolist() == [5, 1, 10]
+    assert _proportional_quotas(counts, 8).tolist() == [3, 0, 5]
+    assert _proportional_quotas(counts, 16).tolist() == [5, 1, 10]
+
+
+def test_unknown_choices_are_refused(candidates):
+    with pytest.raises(ValueError, match="class-balanced"):
+        choose_references(*candidates, size=3, choice="best")
+    with pytest.raises(ValueError, match="size=0"):
+        choose_references(*candidates, size=0)

@@ -27,8 +27,12 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyg_agfn"
 
 
-def fit_image(image: Image.Image, size: int | None, channels: int) -> Pixels:
-    """One image as uint8 (C, H, W): grey or RGB, square of ``size`` if given, antialiased.
+#: Side of a square, or height and width; None leaves an image as large as it is.
+Size = int | tuple[int, int] | None
+
+
+def fit_image(image: Image.Image, size: Size, channels: int) -> Pixels:
+    """One image as uint8 (C, H, W): grey or RGB, of ``size`` if given, antialiased.
 
     16-bit grey is divided by 257, transparency is laid over black.
     """
@@ -39,8 +43,10 @@ def fit_image(image: Image.Image, size: int | None, channels: int) -> Pixels:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     image = image.convert("L" if channels == 1 else "RGB")
-    if size is not None and image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    if size is not None:
+        height, width = (size, size) if isinstance(size, int) else size
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -52,7 +58,7 @@ def resize_grey(images: Pixels, size: int | None) -> Pixels:
     return np.stack([fit_image(Image.fromarray(image[0]), size, 1) for image in images])
 
 
-def decode(path: Path, size: int | None, channels: int) -> Pixels:
+def decode(path: Path, size: Size, channels: int) -> Pixels:
     """An image file as :func:`fit_image` gives it.
 
     Raises:

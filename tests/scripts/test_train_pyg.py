@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +13,6 @@ from safetensors.torch import load_file
 from pyg_agfn.errors import InputError
 from pyg_agfn.training import TrainOptions, parse_options, train_methods
 from pyg_agfn.training.run import load_datasets, make_fabric, make_run_folder
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_pyg.py"
 
 
 def quick(out: Path, **options) -> TrainOptions:
@@ -141,12 +136,6 @@ def test_a_wrong_root_is_named(dataset, tmp_path):
         load_datasets(options)
 
 
-def script(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -155,8 +144,8 @@ def script(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ["--device", "cuda"],
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, tmp_path):
-    done = script(*arguments, cwd=tmp_path)
+def test_bad_input_is_one_line_and_exit_code_2(script, arguments, tmp_path):
+    done = script("train_pyg.py", *arguments)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("train_pyg.py: error: ")
@@ -164,10 +153,10 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_script_trains_and_prints_a_table(tmp_path):
+def test_the_script_trains_and_prints_a_table(script, tmp_path):
     small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
-    done = script(*small, "--precision", "bf16", "--loss", "squared-error", cwd=tmp_path)
+    done = script("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")
     assert done.returncode == 0, done.stderr
-    for method in ("baseline", "agfn"):  # the table fits into 80 columns
+    for method in ("baseline", "agfn"):
         assert re.search(rf"^{method} +\d+\.\d\d ", done.stdout, re.MULTILINE)
     assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2

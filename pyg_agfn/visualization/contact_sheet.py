@@ -1,0 +1,46 @@
+"""Predicted images beside the training images that shaped the answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pyg_agfn.prediction import Prediction
+from pyg_agfn.run_folder import References
+
+
+def plot_contact_sheet(
+    predictions: Sequence[Prediction], references: References | None, path: Path
+) -> None:
+    """Draws a row for each image: it, its two likeliest classes, and its references.
+
+    Args:
+        predictions: What to show.
+        references: The run's bank; None where there is none.
+        path: Picture to write; the ending decides on the format.
+    """
+    columns = 2 + max((len(p.references) for p in predictions), default=0)
+    rows = max(len(predictions), 1)
+    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for row, prediction in zip(grid, predictions, strict=False):
+        _show(row[0], prediction.image, prediction.file.name[-22:])
+        lines = [f"{name}  {p:.0%}" for name, p in prediction.top_two]
+        lines.append(f"margin  {prediction.margin:.0%}")
+        row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
+        if references is None:
+            continue
+        for axes, reference in zip(row[2:], prediction.references, strict=False):
+            title = f"{reference.label}\n{reference.weight:.1%}"
+            _show(axes, references.images[reference.index], title)
+    figure.savefig(path, dpi=120)
+
+
+def _show(axes: Axes, image: Tensor, title: str) -> None:
+    pixels = image.permute(1, 2, 0).numpy()
+    axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
+    axes.set_title(title, fontsize=8)

@@ -1,0 +1,89 @@
+"""Evaluates trained runs by every protocol: which company each test image had is always said."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import compare, extract_features
+from pyg_agfn.evaluation.report import (
+    Report,
+    class_table,
+    comparison_line,
+    make_report,
+    protocol_table,
+)
+from pyg_agfn.run_folder import load_run, write_json
+from pyg_agfn.training import load_datasets, make_fabric, parse_options
+from pyg_agfn.visualization.confusion import plot_confusion
+
+
+def main() -> int:
+    """Evaluates one run, or two and their difference; returns the exit code."""
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="one run or two")
+    parser.add_argument("--root", help="folder of the data set, where it is not as in training")
+    parser.add_argument("--eval-split", choices=("valid", "test"), help="images to measure on")
+    parser.add_argument("--batch-size", type=int, help="of the protocols; training's if not given")
+    parser.add_argument("--draws", type=int, default=10, help="shuffles of the test images")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--cache", help="folder for decoded images")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    arguments = parser.parse_args()
+    if len(arguments.checkpoint) > 2:
+        parser.error("--checkpoint takes one run, or two to compare")
+    if (arguments.batch_size is not None and arguments.batch_size < 2) or arguments.draws < 1:
+        parser.error("--batch-size must be at least 2, --draws at least 1")
+
+    reports = [report_run(folder, arguments) for folder in arguments.checkpoint]
+    if arguments.format == "json":
+        print(json.dumps([report.as_json() for report in reports], indent=2))
+        return 0
+    console = Console()
+    for folder, report in zip(arguments.checkpoint, reports, strict=True):
+        console.print(protocol_table(report), "", class_table(report), "")
+        console.print(f"figures and confusion matrix: {folder}/evaluation.*", highlight=False)
+    if len(reports) == 2:
+        first, second = reports
+        if not torch.equal(first.labels, second.labels):
+            raise InputError("--checkpoint: the two runs are not measured on the same images")
+        found = compare(first.headline.logits, second.headline.logits, first.labels)
+        console.print(comparison_line(first, second, found))
+    return 0
+
+
+def report_run(folder: Path, arguments: Namespace) -> Report:
+    """Measures a run and leaves figures and confusion matrix in its folder."""
+    run = load_run(folder)
+    given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
+    given += [("--device", arguments.device), ("--cache", arguments.cache)]
+    flags = [text for flag, value in given if value is not None for text in (flag, str(value))]
+    options = parse_options(["--config", str(folder / "config.json"), *flags])
+    _, test = load_datasets(options)
+    fabric = make_fabric(options)
+    model = run.model.to(fabric.device)
+    bank = None if run.references is None else run.references.bank.to(fabric.device)
+    features = extract_features(model, Batches(test, 256, fabric.device), fabric.autocast())
+    report = make_report(
+        folder.name,
+        run.card.classes,
+        model,
+        bank,
+        features,
+        test.labels,
+        arguments.batch_size or run.card.batch_size,
+        arguments.draws,
+    )
+    write_json(folder / "evaluation.json", report.as_json())
+    title = f"{folder.name}: % of each true class, by the bank"
+    plot_confusion(report.scores.confusion, run.card.classes, folder / "evaluation.png", title)
+    return report
+
+
+if __name__ == "__main__":
+    run_script("evaluate.py", main)

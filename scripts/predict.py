@@ -1,0 +1,78 @@
+"""Classifies images with a trained run, and shows the training images that shaped each answer."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.prediction import Prediction, find_images, predict, read_images
+from pyg_agfn.run_folder import load_run
+from pyg_agfn.visualization.contact_sheet import plot_contact_sheet
+
+
+def main() -> int:
+    """Predicts; returns 0, or 1 if an image could not be read."""
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("images", nargs="+", type=Path, help="image files, or folders of them")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of a run")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument("--references", type=int, default=5, help="training images listed for each")
+    parser.add_argument("--sheet", type=Path, help="contact sheet to draw, a .png or .svg")
+    parser.add_argument("--sheet-images", type=int, default=24, help="images on the sheet")
+    arguments = parser.parse_args()
+    if arguments.references < 0 or arguments.sheet_images < 1:
+        parser.error("--references must be at least 0, --sheet-images at least 1")
+
+    files = find_images(arguments.images)
+    run = load_run(arguments.checkpoint)
+    readable, images, broken = read_images(run, files)
+    predictions = predict(run, readable, images, arguments.references)
+    {"table": print_table, "csv": print_csv, "json": print_json}[arguments.format](predictions)
+    if arguments.sheet is not None and predictions:
+        shown = predictions[: arguments.sheet_images]
+        plot_contact_sheet(shown, run.references, arguments.sheet)
+    for line in broken:
+        print(f"predict.py: skipped: {line}", file=sys.stderr)
+    if broken:
+        print(f"predict.py: {len(broken)} of {len(files)} images skipped", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def print_table(predictions: Sequence[Prediction]) -> None:
+    """The two likeliest classes and the references, a row an image."""
+    table = Table(box=None)
+    table.add_column("image", overflow="fold")
+    for heading in ("class", "p", "next", "p", "margin", "shaped by"):
+        table.add_column(heading)
+    for p in predictions:
+        (first, p1), (second, p2) = p.top_two
+        shaped = ", ".join(f"{r.name} ({r.label}) {r.weight:.1%}" for r in p.references)
+        table.add_row(
+            str(p.file), first, f"{p1:.1%}", second, f"{p2:.1%}", f"{p.margin:.1%}", shaped
+        )
+    Console().print(table)
+
+
+def print_csv(predictions: Sequence[Prediction]) -> None:
+    """One row an image, every class's probability in a column."""
+    classes = list(predictions[0].probabilities) if predictions else []
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["file", "class", "margin", *classes, "references"])
+    for p in predictions:
+        shaped = "; ".join(f"{r.name} {r.label} {r.weight:.4f}" for r in p.references)
+        values = [f"{value:.6f}" for value in p.probabilities.values()]
+        writer.writerow([p.file, p.top_two[0][0], f"{p.margin:.6f}", *values, shaped])
+
+
+def print_json(predictions: Sequence[Prediction]) -> None:
+    """A list of objects, and nothing else."""
+    print(json.dumps([prediction.as_json() for prediction in predictions], indent=2))
+
+
+if __name__ == "__main__":
+    run_script("predict.py", main)

@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from pyg_agfn.training import TrainOptions, train_methods
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def script(tmp_path) -> Script:
+    """Runs a script of the project in an empty folder."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80"}
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """A folder of class folders: 30 images of bright rows, told apart at a glance."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(["bottom", "middle", "top"]):
+        (root / name).mkdir()
+        for i in range(10):
+            pixels = rng.integers(0, 60, (12, 12), dtype=np.uint8)
+            pixels[8 - 4 * label : 12 - 4 * label] += 190
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(photos, tmp_path_factory) -> dict[str, Path]:
+    """Finished runs on these, by method."""
+    out = tmp_path_factory.mktemp("runs")
+    methods = ("baseline", "agfn")
+    options = TrainOptions.for_dataset(
+        "folder",
+        root=photos,
+        method=methods,
+        backbone="small-cnn",
+        image_size=12,
+        batch_size=8,
+        epochs=8,
+        pretrain_epochs=2,
+        feature_dim=16,
+        bank_size=9,
+        lr=0.05,
+        augment=False,
+        out=out,
+        cache=out / "cache",
+    )
+    train_methods(options, Console(quiet=True))
+    return {method: out / f"folder-{method}-noise0-seed0" for method in methods}

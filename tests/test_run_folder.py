@@ -1,0 +1,129 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pyg_agfn.errors import InputError
+from pyg_agfn.nn import ReferenceBank
+from pyg_agfn.run_folder import ModelCard, References, load_run, save_model
+
+
+def card(method: str = "agfn", **changes) -> ModelCard:
+    sizes = {"channels": 1, "height": 8, "width": 8, "feature_dim": 16, "batch_size": 32}
+    return ModelCard(method, "small-cnn", ("a", "b", "c"), **{**sizes, **changes})
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run")
+    model = card(alpha=3.0).build()
+    for _ in range(5):
+        model(torch.randn(20, 1, 8, 8))
+    model.eval()
+    images = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8)
+    bank = ReferenceBank.from_features(model.agfn, model.features(images / 255), 32)
+    references = References(bank, images, torch.arange(12) % 3, [f"{i}.png" for i in range(12)])
+    save_model(folder, card(alpha=3.0), model, references)
+    return folder
+
+
+@pytest.fixture
+def run(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "run"))
+
+
+def test_a_run_comes_back_as_it_was(saved):
+    first, second = load_run(saved), load_run(saved)
+    assert first.card == card(alpha=3.0)
+    assert not first.model.training
+    assert first.model.agfn.edges.alpha.item() == 3.0
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        one, other = (
+            run.model.classifier(run.references.bank(run.model.features(images)))
+            for run in (first, second)
+        )
+    assert torch.equal(one, other)
+    assert first.references.bank.batch_size == 32
+    assert first.references.names[3] == "3.png"
+    assert first.references.images.dtype == torch.uint8
+    weights = load_file(saved / "model.safetensors")
+    assert torch.equal(first.model.state_dict()["classifier.weight"], weights["classifier.weight"])
+
+
+def test_a_baseline_has_no_bank(tmp_path):
+    model = card("baseline").build()
+    save_model(tmp_path, card("baseline"), model, None)
+    assert load_run(tmp_path).references is None
+    assert not (tmp_path / "bank.safetensors").exists()
+
+
+def test_nothing_half_written_stays(saved):
+    names = {path.name for path in saved.iterdir()}
+    assert names == {"model.json", "model.safetensors", "bank.json", "bank.safetensors"}
+
+
+def edit(path: Path, **changes) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"format": 2}, "is of format 2, this version reads 1"),
+        ({"method": "gat"}, "method cannot be 'gat'"),
+        ({"backbone": "vgg"}, "backbone cannot be 'vgg'"),
+        ({"classes": ["a"]}, "classes cannot be"),
+        ({"classes": [1, 2]}, "classes cannot be"),
+        ({"height": -1}, "height cannot be -1"),
+        ({"feature_dim": 10**12}, "feature_dim cannot be 1000000000000"),
+        ({"alpha": "1"}, "alpha cannot be '1'"),
+        ({"colour": 1}, "missing or unknown: colour"),
+        ({"classes": ["a", "b"]}, r"classifier\.bias is of shape \[3\] where the model has \[2\]"),
+        ({"method": "baseline"}, r"agfn\..* does not belong to this model"),
+        ({"backbone": "resnet18"}, r"is of shape \[16, 128\] where the model has \[16, 512\]"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(run, changes, complaint):
+    edit(run / "model.json", **changes)
+    with pytest.raises(InputError, match=complaint) as error:
+        load_run(run)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.json", "model.safetensors", "bank.json", "bank.safetensors"]
+)
+def test_missing_and_broken_files_are_named(run, name):
+    (run / name).write_bytes(b"\x00\x01broken")
+    with pytest.raises(InputError, match=f"{name}: cannot be read"):
+        load_run(run)
+    (run / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: there is no such file"):
+        load_run(run)
+
+
+def test_a_bank_that_does_not_fit_is_refused(run):
+    path = run / "bank.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "labels": torch.full((12,), 3)}, path)
+    with pytest.raises(InputError, match="labels must be 0 to 2"):
+        load_run(run)
+    save_file({**tensors, "images": tensors["images"][:, :, :4].contiguous()}, path)
+    with pytest.raises(InputError, match=r"images is of shape \[12, 1, 4, 8\]"):
+        load_run(run)
+    for names in ([], "a", [1]):
+        edit(run / "bank.json", names=names)
+        with pytest.raises(InputError, match="names must be"):
+            load_run(run)
+
+
+def test_json_that_is_no_object_is_refused(run):
+    (run / "model.json").write_text("[]")
+    with pytest.raises(InputError, match="must be a JSON object"):
+        load_run(run)

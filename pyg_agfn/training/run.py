@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
+from lightning.fabric.loggers.logger import Logger
 from rich.console import Console
 from rich.table import Table
 
@@ -26,14 +27,14 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     Raises:
         InputError: Data or device are not as the options say; nothing has been written then.
     """
-    fabric = make_fabric(options)
+    make_fabric(options)  # a device that is not there is said before images are read
     train, test = load_datasets(options)
     console.print(f"train {train}\ntest  {test}")
     results = []
     for method in options.method:
         folder = make_run_folder(options.out, _run_name(options, method))
-        # Restored on the way out: a Fabric has one logger, and each run its own folder.
-        fabric._loggers = [CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)]
+        logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
+        fabric = make_fabric(options, logger)
         run_options = dataclasses.replace(options, method=(method,))
         run_options.save(folder / "config.json")
         trained = fit(fabric, run_options, method, train, test, console)
@@ -44,8 +45,8 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     return results
 
 
-def make_fabric(options: TrainOptions) -> Fabric:
-    """Device and precision.
+def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
+    """Device and precision, and where epochs are logged.
 
     Raises:
         InputError: The device is unknown or not there.
@@ -64,9 +65,12 @@ def make_fabric(options: TrainOptions) -> Fabric:
         raise InputError(
             f"--device {options.device}: there is no such device here; --device auto takes the best"
         )
-    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[options.precision]
-    devices = [int(index)] if index and kind == "cuda" else 1
-    return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+    return Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index and kind == "cuda" else 1,
+        precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+        loggers=[] if logger is None else [logger],
+    )
 
 
 def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:

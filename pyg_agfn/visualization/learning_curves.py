@@ -1,5 +1,6 @@
 """Accuracy by epoch, on the training labels as given and on test images."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,34 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pyg_agfn.errors import InputError
+
 #: Okabe and Ito's colours, told apart in grey and by colour-blind readers; and a dash for each.
 METHOD_STYLES: dict[str, dict[str, Any]] = {
     "baseline": {"color": "#D55E00", "linestyle": "-"},
     "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
     "agfn": {"color": "#0072B2", "linestyle": "-"},
 }
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """What each epoch of a run measured, from its log.
+
+    Raises:
+        InputError: The folder has no log.
+    """
+    path = folder / "log" / "metrics.csv"
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            {name: float(row[name]) for name in ("epoch", "test_accuracy", "train_accuracy")}
+            for row in rows
+        ]
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; is {folder} a run?") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: is not the log of a run ({error})") from None
 
 
 def plot_learning_curves(

@@ -1,0 +1,106 @@
+"""Accuracy of reference banks by size, members and scaling, and what an image costs with one.
+
+    .venv/bin/python benchmarks/bank.py --root DATA RUN [RUN ...]
+
+Prints Markdown tables. Speed is a ratio of medians against the same backbone with a plain linear
+classifier, both sides in turn in one run.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.evaluation import Bank, Shuffled, Single, evaluate, extract_features
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
+from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.training import load_datasets, make_fabric, parse_options
+
+SIZES = (255, 1024, 4096)
+CHOICES = ("random", "class-balanced", "low-loss", "agreement")
+SEEDS = (0, 1, 2)
+
+
+def accuracy_table(run: Run, root: str) -> None:
+    """A row for each choice of members and scaling, a column for each size."""
+    options = parse_options(["--config", str(run.folder / "config.json"), "--root", root])
+    fabric = make_fabric(options)
+    train, test = load_datasets(options)
+    model = run.model
+    assert isinstance(model, AGFNClassifier)
+    of_train, of_test = (
+        extract_features(model, Batches(part, 256, fabric.device), fabric.autocast())
+        for part in (train, test)
+    )
+    batch = run.card.batch_size
+    company = evaluate(Shuffled(batch), model, of_test, test.labels).mean
+    alone = evaluate(Single(), model, of_test, test.labels).mean
+    print(f"\n{run.folder.name}: shuffled batches {100 * company:.2f}, single {100 * alone:.2f}\n")
+    print("| members | s | " + " | ".join(f"M = {size}" for size in SIZES) + " |")
+    print("|---|---|" + "---|" * len(SIZES))
+    for choice in CHOICES:
+        for scaling in (batch, None):
+            cells = []
+            for size in SIZES:
+                seeds = SEEDS if choice in ("random", "class-balanced") else SEEDS[:1]
+                found = []
+                for seed in seeds:
+                    chosen = choose_references(model, of_train, train.labels, size, choice, seed)
+                    bank = ReferenceBank.from_features(model.agfn, of_train[chosen], scaling)
+                    found.append(100 * evaluate(Bank(bank), model, of_test, test.labels).mean)
+                spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
+                cells.append(f"{statistics.mean(found):.2f}{spread}")
+            name = "1" if scaling is None else "(N - 1) / M"
+            print(f"| {choice} | {name} | " + " | ".join(cells) + " |")
+
+
+@torch.no_grad()
+def speed_table(run: Run, batch_size: int = 256, repeats: int = 15) -> None:
+    """Milliseconds an image, backbone included."""
+    model, card = run.model, run.card
+    assert isinstance(model, AGFNClassifier)
+    images = torch.randn(batch_size, card.channels, card.height, card.width)
+    images = images.to(memory_format=torch.channels_last)
+    plain = BaselineClassifier(model.backbone, len(card.classes), num_features=model.num_features)
+    sides: dict[str, Callable[[], torch.Tensor]] = {"plain baseline": lambda: plain.eval()(images)}
+    for size in (255, 4096):
+        bank = ReferenceBank(model.agfn, torch.randn(size, card.feature_dim), batch_size)
+        sides[f"bank, M = {size}"] = lambda bank=bank: model.classifier(
+            bank(model.features(images))
+        )  # type: ignore[misc]
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for repeat in range(repeats + 2):
+        for name, side in sides.items():
+            start = time.perf_counter()
+            side()
+            if repeat >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    print(
+        f"\n{run.folder.name}, batches of {batch_size}, fp32, {torch.get_num_threads()} threads\n"
+    )
+    print("| | ms an image | ratio |\n|---|---|---|")
+    for name, median in medians.items():
+        ratio = median / medians["plain baseline"]
+        print(f"| {name} | {1000 * median / batch_size:.3f} | {ratio:.2f} |")
+
+
+def main() -> int:
+    """Prints the tables of each run; returns the exit code."""
+    parser = OneLineParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--root", required=True)
+    arguments = parser.parse_args()
+    for folder in arguments.runs:
+        run = load_run(folder)
+        speed_table(run)
+        accuracy_table(run, arguments.root)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script("bank.py", main)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pyg_agfn.cli import OneLineParser
+from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
@@ -45,6 +46,9 @@ class TrainOptions:
     noise_file: Path | None = option(None, "list of training labels, 'path label' a line")
     train_size: int | None = option(None, "train on this many images, drawn with the seed")
     eval_split: Literal["valid", "test"] = option("test", "images to measure on")
+    label_mode: LabelMode = option(
+        "plurality", "ferplus labels: the class of most votes, or of more than half of them"
+    )
     backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
     image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
     augment: bool = option(True, "random crop, flip, small rotation and erasing")
@@ -97,6 +101,9 @@ class TrainOptions:
         )
         check(self.image_size is None or self.image_size >= 4, "image_size", "at least 4 pixels")
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
+        if self.dataset != "ferplus":
+            check(self.eval_split == "test", "eval_split", "test (only ferplus has a valid split)")
+            check(self.label_mode == "plurality", "label_mode", "left out (only ferplus has votes)")
         if self.dataset != "digits" and self.root is None:
             raise InputError(f"--dataset {self.dataset} needs --root, the folder of its files")
         if self.noise and self.noise_file:

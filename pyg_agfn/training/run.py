@@ -78,13 +78,15 @@ def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
     root, size, cache = options.root, options.image_size, options.cache
     train: ImageDataset
     test: ImageDataset
-    split = options.eval_split
     if options.dataset == "digits" or root is None:
         train, test = (Digits(t, image_size=size, cache_dir=cache) for t in (True, False))
     elif options.dataset == "mnist":
         train, test = (MNIST(root, t, image_size=size, cache_dir=cache) for t in (True, False))
     elif options.dataset == "ferplus":
-        train, test = (FERPlus(root, s, image_size=size, cache_dir=cache) for s in ("train", split))
+        train, test = (
+            FERPlus(root, s, image_size=size, cache_dir=cache, label_mode=options.label_mode)
+            for s in ("train", options.eval_split)
+        )
     elif options.dataset == "rafdb":
         train, test = (RAFDB(root, s, image_size=size, cache_dir=cache) for s in ("train", "test"))
     else:

@@ -105,6 +105,8 @@ class PoissonEdges(SimilarityEdges):
     them all, and so does ``pairs="all"``; ``pairs="sampled"`` gives the graph itself, with the
     gradient of the sampled edges only.
 
+    Memory is :math:`O(S N^2)`: the draw is over all pairs.
+
     What it answers where the paper is silent: :math:`\lambda < 0` counts as probability 0, though
     Eq. 14's identity still passes its gradient on, so that such a pair can come back. A zero
     vector has cosine 0 to everything, itself included. One node alone gets at most the edge to

@@ -66,6 +66,8 @@ def test_data_sets_defaults_are_options():
         ["--seed", "-1"],
         ["--image-size", "2"],
         ["--precision", "fp8"],
+        ["--eval-split", "valid"],
+        ["--label-mode", "majority"],
         ["--unknown", "1"],
         ["--epoch", "3"],
     ],

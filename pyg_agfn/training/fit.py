@@ -131,7 +131,9 @@ def fit(
                 _epoch_line(method, options.epochs, history[-1]), soft_wrap=True, highlight=False
             )
 
-    epoch_seconds = [epoch["seconds"] for epoch in history]
+    # A graph method's cost is that of the epochs that have the graph.
+    first = 0 if agfn is None else options.pretrain_epochs
+    epoch_seconds = [epoch["seconds"] for epoch in history[first:]]
     metrics, references = measure(fabric, options, method, model, train, test, epoch_seconds)
     return Trained(card, model, references, history, metrics)
 

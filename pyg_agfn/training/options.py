@@ -101,6 +101,11 @@ class TrainOptions:
         )
         check(self.image_size is None or self.image_size >= 4, "image_size", "at least 4 pixels")
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
+        if self.pretrain_epochs >= self.epochs and set(self.method) != {"baseline"}:
+            raise InputError(
+                f"--pretrain-epochs {self.pretrain_epochs} leaves none of --epochs {self.epochs} "
+                "for the graph: lower it"
+            )
         if self.dataset != "ferplus":
             check(self.eval_split == "test", "eval_split", "test (only ferplus has a valid split)")
             check(self.label_mode == "plurality", "label_mode", "left out (only ferplus has votes)")

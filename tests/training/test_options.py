@@ -85,6 +85,13 @@ def test_every_data_set_but_digits_needs_a_root():
             parse_options(["--dataset", dataset])
 
 
+def test_a_graph_method_needs_an_epoch_with_its_graph():
+    with pytest.raises(InputError, match="--pretrain-epochs 10 leaves none of --epochs 4"):
+        parse_options(["--dataset", "ferplus", "--root", "x", "--epochs", "4"])
+    arguments = ["--dataset", "ferplus", "--root", "x", "--epochs", "4", "--method", "baseline"]
+    assert parse_options(arguments).epochs == 4
+
+
 def test_noise_is_said_once():
     with pytest.raises(InputError, match="--noise-file"):
         parse_options(["--noise", "0.1", "--noise-file", "list.txt"])

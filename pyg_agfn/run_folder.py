@@ -6,7 +6,7 @@ Nothing is unpickled, so a folder from a stranger cannot run code.
 ``model.json``        what the model is: method, backbone, classes, image size (:class:`ModelCard`)
 ``model.safetensors`` its weights
 ``bank.safetensors``  graph methods: the references' projected features, images and labels
-``bank.json``         their names
+``bank.json``         their names, and the batch size that their edges are scaled to
 ``metrics.json``      what was measured; written last, so where it is the run was finished
 ``config.json``       the options of the training run
 ====================  ==========================================================================
@@ -115,7 +115,8 @@ def save_model(
     write_json(folder / "model.json", dataclasses.asdict(card))
     _write_tensors(folder / "model.safetensors", dict(model.state_dict()))
     if references is not None:
-        write_json(folder / "bank.json", {"names": references.names})
+        batch_size = references.bank.batch_size
+        write_json(folder / "bank.json", {"batch_size": batch_size, "names": references.names})
         tensors = {
             "projected": references.bank.projected,
             "images": references.images,
@@ -146,9 +147,12 @@ def load_run(folder: Path) -> Run:
 
 def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> References:
     path = folder / "bank.safetensors"
-    names = _read_json(folder / "bank.json").get("names")
+    content = _read_json(folder / "bank.json")
+    names, batch_size = content.get("names"), content.get("batch_size", -1)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise InputError(f"{folder / 'bank.json'}: names must be a list of texts")
+    if batch_size is not None and not _is_size(batch_size):
+        raise InputError(f"{folder / 'bank.json'}: batch_size must be a number or null")
     shapes = {
         "projected": (len(names), card.feature_dim),
         "images": (len(names), card.channels, card.height, card.width),
@@ -159,7 +163,7 @@ def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> Re
     labels = tensors["labels"].long()
     if not 0 <= int(labels.min()) <= int(labels.max()) < len(card.classes):
         raise InputError(f"{path}: labels must be 0 to {len(card.classes) - 1}")
-    bank = ReferenceBank(model.agfn, tensors["projected"].float(), card.batch_size).eval()
+    bank = ReferenceBank(model.agfn, tensors["projected"].float(), batch_size).eval()
     return References(bank, tensors["images"].to(torch.uint8), labels, names)
 
 

@@ -55,6 +55,11 @@ def test_a_run_comes_back_as_it_was(saved):
     assert torch.equal(first.model.state_dict()["classifier.weight"], weights["classifier.weight"])
 
 
+def test_a_bank_may_be_unscaled(run):
+    edit(run / "bank.json", batch_size=None)
+    assert load_run(run).references.bank.share == 1.0
+
+
 def test_a_baseline_has_no_bank(tmp_path):
     model = card("baseline").build()
     save_model(tmp_path, card("baseline"), model, None)
@@ -121,6 +126,9 @@ def test_a_bank_that_does_not_fit_is_refused(run):
         edit(run / "bank.json", names=names)
         with pytest.raises(InputError, match="names must be"):
             load_run(run)
+    edit(run / "bank.json", names=[f"{i}.png" for i in range(12)], batch_size="many")
+    with pytest.raises(InputError, match="batch_size must be"):
+        load_run(run)
 
 
 def test_json_that_is_no_object_is_refused(run):

@@ -98,7 +98,8 @@ def make_references(
     chosen = choose_references(
         model, features, labels, options.bank_size, options.bank_choice, options.seed
     )
-    bank = ReferenceBank.from_features(model.agfn, features[chosen], options.batch_size)
+    batch_size = min(options.batch_size, len(train)) if options.bank_scale else None
+    bank = ReferenceBank.from_features(model.agfn, features[chosen], batch_size)
     members = train.subset(chosen.cpu())
     return References(bank, members.images, members.labels, members.names)
 

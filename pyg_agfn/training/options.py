@@ -71,6 +71,7 @@ class TrainOptions:
     eval_draws: int = option(10, "shuffles of the test images that accuracy is measured over")
     bank_size: int = option(1024, "training images in the reference bank")
     bank_choice: Choice = option("random", "which training images are in the bank")
+    bank_scale: bool = option(True, "scale the bank's edges to a training batch's degree")
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")

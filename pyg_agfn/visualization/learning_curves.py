@@ -61,9 +61,9 @@ def plot_learning_curves(
         axes.plot(epochs, test, **style, linewidth=2.5, label=f"{method}, test {test[-1]:.1%}")
         axes.plot(epochs, train, **style, linewidth=0.9, label=f"{method}, training labels")
     axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel("accuracy (test: one shuffling)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     if title:

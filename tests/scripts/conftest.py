@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,12 +18,29 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def script(tmp_path) -> Script:
-    """Runs a script of the project in an empty folder."""
+def script(tmp_path, monkeypatch, capsys) -> Script:
+    """Runs a script of the project in an empty folder, in this process: imports take seconds."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(
+            sys.argv, int(done.value.code or 0), printed.out, printed.err
+        )
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path) -> Script:
+    """Runs a script of the project in an empty folder, in a process of its own."""
 
     def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80"}
+        environment = {**os.environ, "COLUMNS": "80"}
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
         )

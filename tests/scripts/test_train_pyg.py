@@ -141,7 +141,7 @@ def test_a_wrong_root_is_named(dataset, tmp_path):
     [
         ["--dataset", "ferplus", "--root", "nowhere"],
         ["--epochs", "none"],
-        ["--device", "cuda"],
+        ["--device", "cuda:99"],
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(script, arguments, tmp_path):
@@ -153,9 +153,9 @@ def test_bad_input_is_one_line_and_exit_code_2(script, arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_script_trains_and_prints_a_table(script, tmp_path):
+def test_the_script_trains_and_prints_a_table(process, tmp_path):
     small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
-    done = script("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")
+    done = process("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")
     assert done.returncode == 0, done.stderr
     for method in ("baseline", "agfn"):
         assert re.search(rf"^{method} +\d+\.\d\d ", done.stdout, re.MULTILINE)

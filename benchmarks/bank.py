@@ -42,20 +42,24 @@ def accuracy_table(run: Run, root: str) -> None:
     print(f"\n{run.folder.name}: shuffled batches {100 * company:.2f}, single {100 * alone:.2f}\n")
     print("| members | s | " + " | ".join(f"M = {size}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
+    scalings = {"(N - 1) / M": batch, "1": None}
     for choice in CHOICES:
-        for scaling in (batch, None):
-            cells = []
-            for size in SIZES:
-                seeds = SEEDS if choice in ("random", "class-balanced") else SEEDS[:1]
+        seeds = SEEDS if choice in ("random", "class-balanced") else SEEDS[:1]
+        cells: dict[str, list[str]] = {name: [] for name in scalings}
+        for size in SIZES:
+            members = [
+                choose_references(model, of_train, train.labels, size, choice, seed)
+                for seed in seeds
+            ]
+            for name, scaling in scalings.items():
                 found = []
-                for seed in seeds:
-                    chosen = choose_references(model, of_train, train.labels, size, choice, seed)
+                for chosen in members:
                     bank = ReferenceBank.from_features(model.agfn, of_train[chosen], scaling)
                     found.append(100 * evaluate(Bank(bank), model, of_test, test.labels).mean)
                 spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
-                cells.append(f"{statistics.mean(found):.2f}{spread}")
-            name = "1" if scaling is None else "(N - 1) / M"
-            print(f"| {choice} | {name} | " + " | ".join(cells) + " |")
+                cells[name].append(f"{statistics.mean(found):.2f}{spread}")
+        for name, values in cells.items():
+            print(f"| {choice} | {name} | " + " | ".join(values) + " |", flush=True)
 
 
 @torch.no_grad()
@@ -94,11 +98,14 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--root", required=True)
+    parser.add_argument("--only", choices=("speed", "accuracy"))
     arguments = parser.parse_args()
     for folder in arguments.runs:
         run = load_run(folder)
-        speed_table(run)
-        accuracy_table(run, arguments.root)
+        if arguments.only != "accuracy":
+            speed_table(run)
+        if arguments.only != "speed":
+            accuracy_table(run, arguments.root)
     return 0
 
 

@@ -69,7 +69,7 @@ class TrainOptions:
     momentum: float = option(0.9, "momentum of W")
     weight_decay: float = option(5e-4, "weight decay of W")
     eval_draws: int = option(10, "shuffles of the test images that accuracy is measured over")
-    bank_size: int = option(1024, "training images in the reference bank")
+    bank_size: int = option(4096, "training images in the reference bank; all if there are fewer")
     bank_choice: Choice = option("random", "which training images are in the bank")
     bank_scale: bool = option(True, "scale the bank's edges to a training batch's degree")
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")

@@ -1,13 +1,14 @@
 """FERPlus: facial expressions, each labelled by ten people (Barsoum et al., ICMI 2016)."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from pyg_agfn.datasets.image_cache import Pixels, cached_images, resize_grey
+from pyg_agfn.datasets.image_cache import Pixels, cached_array, cached_images, resize_grey
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.errors import InputError
 
@@ -47,7 +48,8 @@ class FERPlus(ImageDataset):
             votes. Images whose winner is ``unknown`` or ``NF`` (no face) are left out of both.
 
     Raises:
-        InputError: No such layout; a row without ten whole votes; an image missing or broken.
+        InputError: No such layout; a row without ten whole votes; an image missing, broken or
+            listed twice.
     """
 
     def __init__(
@@ -66,15 +68,22 @@ class FERPlus(ImageDataset):
         root = Path(root)
         folder = root / FOLDERS[split]
         images: Pixels
-        if (folder / "label.csv").is_file():
+        if os.path.isfile(folder / "label.csv"):
             names, labels = _labelled(_read_label_csv(folder / "label.csv"), label_mode, folder)
             images = cached_images([folder / name for name in names], image_size, 1, cache_dir)
-        elif (root / "fer2013.csv").is_file() and (root / "fer2013new.csv").is_file():
-            rows = list(_read_csv_pair(root, split))
-            faces = {votes.name: pixels for votes, pixels in rows}
-            source = root / "fer2013new.csv"
-            names, labels = _labelled([votes for votes, _ in rows], label_mode, source)
-            images = resize_grey(np.stack([faces[name] for name in names]), image_size)
+        elif all(map(os.path.isfile, pair := (root / "fer2013.csv", root / "fer2013new.csv"))):
+            names, labels = _labelled(_read_vote_csv(pair[1], split), label_mode, pair[1])
+            side = SIDE if image_size is None else image_size
+            images = cached_array(
+                pair,
+                (image_size, 1, split, label_mode),
+                (len(names), 1, side, side),
+                lambda: (
+                    resize_grey(face[None], image_size)[0]
+                    for face in _read_faces(*pair, split, frozenset(names))
+                ),
+                cache_dir,
+            )
         else:
             raise InputError(
                 f"--root {root}: looked for {folder / 'label.csv'} beside its images, or for "
@@ -86,12 +95,17 @@ class FERPlus(ImageDataset):
 class _Votes(NamedTuple):
     name: str
     votes: list[int]
+    where: str
 
 
 def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path) -> tuple[list[str], list[int]]:
     """The images that have a label, and it."""
     names, labels = [], []
-    for name, votes in rows:
+    seen = set()
+    for name, votes, where in rows:
+        if name in seen:
+            raise InputError(f"{where}: image {name!r} is listed twice; remove one of the rows")
+        seen.add(name)
         most = max(votes)
         winner = votes.index(most)  # the first of those that tie
         enough = most > 0 if mode == "plurality" else 2 * most > sum(votes)
@@ -136,37 +150,52 @@ def _read_label_csv(path: Path) -> list[_Votes]:
     for line, row in _rows(path):
         where = f"{path}, row {line}"
         name = row[0].strip()
-        if not name or Path(name).name != name or name in (".", ".."):
+        if not name.isprintable() or Path(name).name != name or name in ("", ".", ".."):
             raise InputError(f"{where}: expected the name of an image in this folder, got {name!r}")
-        found.append(_Votes(name, _votes(row[2:], where)))
+        found.append(_Votes(name, _votes(row[2:], where), where))
     return found
 
 
-def _read_csv_pair(root: Path, split: Split) -> Iterator[tuple[_Votes, Pixels]]:
-    """Votes and pixels of a split; row i of ``fer2013new.csv`` labels row i of ``fer2013.csv``."""
-    pixel_path, vote_path = root / "fer2013.csv", root / "fer2013new.csv"
+def _read_vote_csv(path: Path, split: Split) -> list[_Votes]:
+    """The rows of ``fer2013new.csv`` that label an image of this split."""
+    rows = _rows(path)
+    columns = _columns(path, next(rows, (1, []))[1], ["Usage", "Image name", *VOTES])
+    found = []
+    for line, row in rows:
+        where = f"{path}, row {line}"
+        usage, name, *votes = _cells(row, columns, where)
+        if usage == USAGES[split] and name.strip():  # no name: the official script skips it
+            found.append(_Votes(name.strip(), _votes(votes, where), where))
+    return found
+
+
+def _read_faces(
+    pixel_path: Path, vote_path: Path, split: Split, chosen: frozenset[str]
+) -> Iterator[Pixels]:
+    """Pixels of these images of a split; row i of ``fer2013new.csv`` labels row i of the other."""
     pixel_rows, vote_rows = _rows(pixel_path), _rows(vote_path)
-    usage, pixels = _columns(pixel_path, next(pixel_rows, (1, []))[1], ["Usage", "pixels"])
-    names = ["Usage", "Image name", *VOTES]
-    columns = _columns(vote_path, next(vote_rows, (1, []))[1], names)
+    pixel_columns = _columns(pixel_path, next(pixel_rows, (1, []))[1], ["Usage", "pixels"])
+    vote_columns = _columns(vote_path, next(vote_rows, (1, []))[1], ["Usage", "Image name"])
     for line, row in vote_rows:
         where = f"{vote_path}, row {line}"
+        usage, name = _cells(row, vote_columns, where)
         pixel_line, pixel_row = next(pixel_rows, (0, []))
-        pixel_where = f"{pixel_path}, row {pixel_line}"
         if not pixel_line:
             raise InputError(f"{pixel_path}: ends before {where}; both files need the same rows")
-        if len(row) <= max(columns) or len(pixel_row) <= max(usage, pixels):
-            short = where if len(row) <= max(columns) else pixel_where
-            raise InputError(f"{short}: has fewer columns than the header")
-        if row[columns[0]] != pixel_row[usage]:
-            raise InputError(f"{where}: Usage {row[columns[0]]!r} is not that of {pixel_where}")
-        name = row[columns[1]].strip()
-        if row[columns[0]] != USAGES[split] or not name:  # no name: the official script skips it
-            continue
-        votes = _votes([row[column] for column in columns[2:]], where)
-        yield _Votes(name, votes), _face(pixel_row[pixels], pixel_where)
+        pixel_where = f"{pixel_path}, row {pixel_line}"
+        pixel_usage, pixels = _cells(pixel_row, pixel_columns, pixel_where)
+        if usage != pixel_usage:
+            raise InputError(f"{where}: Usage {usage!r} is not that of {pixel_where}")
+        if usage == USAGES[split] and name.strip() in chosen:
+            yield _face(pixels, pixel_where)
     if (left := next(pixel_rows, None)) is not None:
         raise InputError(f"{vote_path}: ends before {pixel_path}, row {left[0]}")
+
+
+def _cells(row: Sequence[str], columns: Sequence[int], where: str) -> list[str]:
+    if len(row) <= max(columns):
+        raise InputError(f"{where}: has fewer columns than the header")
+    return [row[column] for column in columns]
 
 
 def _columns(path: Path, header: Sequence[str], names: Sequence[str]) -> list[int]:

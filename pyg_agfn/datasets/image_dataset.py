@@ -26,7 +26,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         first_label: What the data set's own lists count the classes from.
 
     Raises:
-        InputError: There is no image, or a class without one.
+        InputError: There is no image, or a class without one; not one label and name for each
+            image, or a label that is no class.
     """
 
     def __init__(
@@ -45,6 +46,17 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         self.classes = tuple(classes)
         self.names = list(names)
         self.first_label = first_label
+        if not len(self.images) == len(self.labels) == len(self.names):
+            raise InputError(
+                f"{type(self).__name__}: {len(self.images)} images with {len(self.labels)} labels "
+                f"and {len(self.names)} names; each image needs one of both"
+            )
+        found = self.labels.tolist() or [0]
+        if min(found) < 0 or max(found) >= self.num_classes:
+            raise InputError(
+                f"{type(self).__name__}: labels must be 0 to {self.num_classes - 1}, got "
+                f"{min(found)} to {max(found)}"
+            )
         counts = torch.bincount(self.labels, minlength=self.num_classes)
         missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
         if missing:

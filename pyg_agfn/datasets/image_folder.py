@@ -1,5 +1,6 @@
 """Anybody's images: a folder of class folders."""
 
+import os
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -46,10 +47,10 @@ class ImageFolder(ImageDataset):
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
         root = Path(root)
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
-        test = next((root / t for t in TEST_FOLDERS if (root / t).is_dir()), None)
-        if test is not None and (root / "train").is_dir():
+        test = next((root / t for t in TEST_FOLDERS if os.path.isdir(root / t)), None)
+        if test is not None and os.path.isdir(root / "train"):
             classes, files, labels = _class_folders(root / "train")
             test_classes, test_files, test_labels = _class_folders(test)
             if test_classes != classes:
@@ -70,7 +71,12 @@ class ImageFolder(ImageDataset):
 
 def _class_folders(folder: Path) -> tuple[list[str], list[Path], list[int]]:
     """Class names in order, their images, and each image's class."""
-    classes = sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+    try:
+        shown = [f for f in folder.iterdir() if os.path.isdir(f) and not f.name.startswith(".")]
+        inside = {f.name: sorted(f.iterdir()) for f in sorted(shown)}
+    except OSError as error:
+        raise InputError(f"--root: {error.filename}: cannot be read ({error.strerror})") from None
+    classes = list(inside)
     if len(classes) < 2:
         raise InputError(
             f"--root: {folder} has {len(classes)} class folders; expected at least two, each with "
@@ -79,7 +85,7 @@ def _class_folders(folder: Path) -> tuple[list[str], list[Path], list[int]]:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(f for f in (folder / name).iterdir() if f.suffix.lower() in ENDINGS)
+        found = [f for f in inside[name] if f.suffix.lower() in ENDINGS]
         if not found:
             raise InputError(
                 f"--root: class folder {folder / name} has no image ({' '.join(ENDINGS)})"
@@ -99,7 +105,13 @@ def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]
     # A fifth, but at least one image of each class.
     size = max(round(0.2 * len(labels)), len(classes))
     parts = train_test_split(range(len(labels)), test_size=size, stratify=labels, random_state=0)
-    return [sorted(part) for part in parts]
+    train, test = (sorted(part) for part in parts)
+    # The rounding of the shares may leave a small class out: it is tested on its first image.
+    for label in set(labels).difference(labels[i] for i in test):
+        moved = labels.index(label)
+        train.remove(moved)
+        test.append(moved)
+    return [train, sorted(test)]
 
 
 def _is_grey(file: Path) -> bool:

@@ -40,6 +40,12 @@ class MNIST(ImageDataset):
         except Exception as error:  # a broken file ends in whatever its reader meets first
             raise InputError(f"MNIST in {folder}: cannot be read ({error})") from None
         part = "train" if train else "t10k"
+        if len(data.data) != len(data.targets) or int(data.targets.max()) > 9:
+            raise InputError(
+                f"{folder / part}-labels-idx1-ubyte: {len(data.targets)} labels up to "
+                f"{int(data.targets.max())} for {len(data.data)} images, expected one from 0 to 9 "
+                "each; fetch MNIST's files anew"
+            )
         super().__init__(
             resize_grey(data.data.numpy()[:, None], image_size),
             data.targets.numpy(),

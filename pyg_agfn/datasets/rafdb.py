@@ -1,5 +1,6 @@
 """RAF-DB: real-world affective faces (Li, Deng, Du, CVPR 2017). The files need a licence."""
 
+import os
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -40,7 +41,7 @@ class RAFDB(ImageDataset):
         if split not in get_args(Split):
             raise InputError(f"RAF-DB split must be train or test, got {split!r}")
         root = Path(root)
-        base = next((b for b in (root, root / "basic") if (b / LIST).is_file()), None)
+        base = next((b for b in (root, root / "basic") if os.path.isfile(b / LIST)), None)
         if base is None:
             raise InputError(
                 f"--root {root}: looked for {LIST} and {IMAGES} in it and in its folder basic"

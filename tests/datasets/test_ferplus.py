@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_agfn.datasets import FERPlus
+from pyg_agfn.datasets import FERPlus, ferplus
 from pyg_agfn.errors import InputError
 
 #: Votes, and the class by plurality (None: left out), and whether it has more than half.
@@ -95,10 +95,36 @@ def test_both_layouts_give_the_same(folders, pair):
     assert one.names == other.names
 
 
+def test_a_second_start_reads_no_pixel_of_the_pair(pair, monkeypatch):
+    first = FERPlus(pair, "train")
+    with monkeypatch.context() as patch:
+        patch.setattr(ferplus, "_face", lambda *_: pytest.fail("pixels read again"))
+        assert FERPlus(pair, "train").images.equal(first.images)
+    change(pair / "fer2013.csv", 2, put(1, "7 " * 2304))
+    assert (FERPlus(pair, "train").images[0] == 7).all()  # made anew
+
+
+def test_the_pair_is_resized_as_the_folders_are(folders, pair):
+    one, other = FERPlus(folders, "train", 24), FERPlus(pair, "train", 24)
+    assert other.images.shape == (len(one), 1, 24, 24)
+    assert one.images.equal(other.images)
+
+
+def test_an_image_listed_twice_is_refused(folders, pair):
+    change(folders / "FER2013Train" / "label.csv", 3, put(0, "fer0000000.png"))
+    with pytest.raises(InputError, match=r"label\.csv, row 3: image 'fer0000000\.png' is listed"):
+        FERPlus(folders, "train")
+    change(pair / "fer2013new.csv", 4, put(1, "fer0000000.png"))
+    with pytest.raises(InputError, match=r"fer2013new\.csv, row 4: image 'fer0000000\.png'"):
+        FERPlus(pair, "train")
+
+
 def test_splits_are_their_own_folders(folders):
     assert FERPlus(folders, "valid").names[0].startswith("FER2013Valid/")
     with pytest.raises(InputError, match=r"FER2013Test.*fer2013\.csv"):
         FERPlus(folders, "test")
+    with pytest.raises(InputError, match="looked for"):
+        FERPlus(folders / ("x" * 300))  # longer than a name may be
     with pytest.raises(InputError, match="train, valid, test"):
         FERPlus(folders, "validation")
     with pytest.raises(InputError, match="plurality, majority"):
@@ -124,6 +150,7 @@ def put(column: int, text: str):
         (put(5, "nan"), "row 3: votes for sadness"),
         (put(5, ""), "row 3: votes for sadness"),
         (put(0, "../fer0000002.png"), r"row 3: expected the name.*\.\./fer"),
+        (put(0, "a\nb.png"), r"row 4: expected the name.*a\\nb"),
         (put(0, "gone.png"), r"gone\.png: there is no such file"),
     ],
 )

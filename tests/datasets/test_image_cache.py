@@ -1,4 +1,7 @@
 import os
+import resource
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +53,7 @@ def test_a_changed_file_is_read_again(files):
     assert (cached_images(files, None, 1)[1] == 7).all()
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "other shape"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "header", "zip", "other shape"])
 def test_a_broken_cache_is_made_anew(files, cache_dir, damage):
     expected = np.array(cached_images(files, None, 1))
     (stored,) = cache_dir.glob("*.npy")
@@ -58,6 +61,10 @@ def test_a_broken_cache_is_made_anew(files, cache_dir, damage):
         stored.write_bytes(b"")
     elif damage == "truncated":
         stored.write_bytes(stored.read_bytes()[:-20])
+    elif damage == "header":
+        stored.write_bytes(stored.read_bytes().replace(b"}", b"(", 1))
+    elif damage == "zip":
+        stored.write_bytes(b"PK\3\4" + stored.read_bytes()[4:])
     else:
         np.save(stored, np.zeros((2, 1, 6, 6), np.uint8))
     assert np.array_equal(cached_images(files, None, 1), expected)
@@ -105,6 +112,7 @@ def test_transparency_is_black(tmp_path):
     assert (decode(save(tmp_path / "clear.png", clear), None, 1) == 0).all()
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_unreadable_images_are_named(files, tmp_path, monkeypatch):
     whole = files[0].read_bytes()
     for content in (b"", b"not an image", whole[: len(whole) // 2]):
@@ -123,6 +131,58 @@ def test_a_cache_folder_that_cannot_be_written_is_named(files, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--cache"):
         cached_images(files, None, 1, tmp_path / "file" / "cache")
+
+
+def test_a_full_cache_folder_is_named_and_left_empty(files, cache_dir):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))  # of 236 bytes
+    try:
+        with pytest.raises(InputError, match=rf"{cache_dir}.*--cache or PYG_AGFN_CACHE") as error:
+            cached_images(files, None, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    assert not list(cache_dir.iterdir())
+
+
+def test_the_array_is_never_written_through_a_map(files, monkeypatch):
+    modes = []
+    original = np.lib.format.open_memmap
+    monkeypatch.setattr(
+        np.lib.format,
+        "open_memmap",
+        lambda *args, mode="r+", **options: modes.append(mode) or original(*args, mode, **options),
+    )
+    cached_images(files, None, 1)
+    assert set(modes) == {"r"}  # a full disk would kill the process at a store
+
+
+def test_threads_leave_the_warning_filters_as_they_were(files, monkeypatch):
+    entered = {str(file): threading.Event() for file in files[:2]}
+    leave = {str(file): threading.Event() for file in files[:2]}
+
+    def wait(image, *rest):
+        entered[image.filename].set()
+        assert leave[image.filename].wait(5)
+
+    monkeypatch.setattr(image_cache, "fit_image", wait)
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=decode, args=(file, None, 1)) for file in files[:2]]
+    for thread, file in zip(threads, files, strict=False):
+        thread.start()
+        assert entered[str(file)].wait(5)
+    for thread, file in zip(threads, files, strict=False):  # the first to come is the first to go
+        leave[str(file)].set()
+        thread.join(5)
+    assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_size_below_a_pixel_is_refused(files, size):
+    with pytest.raises(InputError, match=f"^--image-size must be at least 1 pixel, got {size}$"):
+        cached_images(files, size, 1)
+    with pytest.raises(InputError, match="--image-size"):
+        image_cache.resize_grey(np.zeros((2, 1, 4, 4), np.uint8), size)
 
 
 def test_the_environment_decides_on_the_folder(monkeypatch, tmp_path):

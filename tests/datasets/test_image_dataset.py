@@ -55,6 +55,26 @@ def test_a_class_without_an_image_is_refused():
         ImageDataset(images, [0, 2], ["a", "b", "c"], ["0", "1"])
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "complaint"),
+    [
+        ([0, 1, 2], ["0", "1"], "2 images with 3 labels and 2 names"),
+        ([0, 1], ["0"], "2 images with 2 labels and 1 names"),
+        ([0, 2], ["0", "1"], "labels must be 0 to 1, got 0 to 2"),
+        ([-1, 1], ["0", "1"], "labels must be 0 to 1, got -1 to 1"),
+        ([], ["0", "1"], "2 images with 0 labels"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels, names, complaint):
+    with pytest.raises(InputError, match=complaint):
+        ImageDataset(np.zeros((2, 1, 2, 2), np.uint8), labels, ["a", "b"], names)
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(InputError, match="no image of class a, b among 0"):
+        ImageDataset(np.zeros((0, 1, 2, 2), np.uint8), [], ["a", "b"], [])
+
+
 def test_digits_are_scikit_learns():
     train, test = Digits(), Digits(train=False)
     assert (len(train), len(test)) == (1347, 450)
@@ -85,6 +105,18 @@ def test_mnist_reads_torchvisions_layout(tmp_path):
     (raw / "train-images-idx3-ubyte").write_bytes(gzip.compress(b"not unpacked"))
     with pytest.raises(InputError, match="cannot be read") as error:
         MNIST(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("labels", [[*range(10), 200], list(range(10)), [*range(10), 0, 1]])
+def test_mnist_labels_that_do_not_fit_are_named(tmp_path, labels):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        write_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((11, 28, 28), np.uint8))
+        write_idx(raw / f"{part}-labels-idx1-ubyte", np.array(labels, np.uint8))
+    with pytest.raises(InputError, match=f"t10k-labels-idx1-ubyte: {len(labels)} labels") as error:
+        MNIST(tmp_path, train=False)
     assert "\n" not in str(error.value)
 
 

@@ -51,6 +51,15 @@ def test_small_classes_keep_an_image_on_both_sides(tmp_path):
     assert np.bincount(ImageFolder(tmp_path, "test").labels).tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("counts", [[2, 100], [2, 30, 3], [2, 2, 200]])
+def test_a_small_class_beside_large_ones_is_tested_too(tmp_path, counts):
+    fill(tmp_path, dict(zip("abc", counts, strict=False)))
+    train, test = (ImageFolder(tmp_path, split) for split in ("train", "test"))
+    assert not set(train.names) & set(test.names)
+    assert (np.bincount(train.labels) + np.bincount(test.labels)).tolist() == counts
+    assert np.bincount(test.labels).min() == np.bincount(train.labels).min() == 1
+
+
 @pytest.mark.parametrize(
     ("counts", "complaint"),
     [
@@ -77,6 +86,8 @@ def test_wrong_roots_and_broken_images_are_named(tmp_path):
         ImageFolder(tmp_path / "gone")
     with pytest.raises(InputError, match="train or test"):
         ImageFolder(tmp_path, "all")
+    with pytest.raises(InputError, match="is no folder"):
+        ImageFolder(tmp_path / ("x" * 300))  # longer than a name may be
     fill(tmp_path, {"a": 5, "b": 5})
     (tmp_path / "a" / "0.PNG").write_bytes(b"")
     with pytest.raises(InputError, match=r"0\.PNG: cannot be read"):

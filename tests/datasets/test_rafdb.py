@@ -69,6 +69,8 @@ def test_a_wrong_root_says_what_was_looked_for(base, tmp_path):
         RAFDB(tmp_path, "train")
     with pytest.raises(InputError, match="train or test"):
         RAFDB(base, "valid")
+    with pytest.raises(InputError, match="looked for"):
+        RAFDB(tmp_path / ("x" * 300))  # longer than a name may be
     path = base / "EmoLabel" / "list_patition_label.txt"
     path.write_text("test_00001.jpg 1\n")
     with pytest.raises(InputError, match="no line of the train split"):

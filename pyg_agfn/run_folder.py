@@ -26,9 +26,22 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.rivals import SCNClassifier
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
-Method = Literal["baseline", "threshold-gcn", "agfn"]
+#: In the order of the results' tables.
+Method = Literal[
+    "baseline",
+    "label-smoothing",
+    "gce",
+    "center-loss",
+    "scn",
+    "eac",
+    "threshold-gcn",
+    "agfn",
+]
+#: Methods whose samples see each other.
+GRAPH_METHODS: tuple[Method, ...] = ("threshold-gcn", "agfn")
 
 FORMAT = 1
 
@@ -38,7 +51,7 @@ class ModelCard:
     """All that has to be known of a model to build it and to feed it.
 
     Attributes:
-        method: ``"baseline"``, ``"threshold-gcn"`` or ``"agfn"``.
+        method: What trained it, one of :data:`Method`.
         backbone: One of :data:`pyg_agfn.nn.BACKBONES`.
         classes: Names of the classes, in the logits' order.
         channels: 1 for grey images, 3 for RGB.
@@ -67,8 +80,9 @@ class ModelCard:
 
     def build(self) -> BaselineClassifier:
         """The model, with weights drawn from the global generator, the backbone's first."""
-        if self.method == "baseline":
-            return BaselineClassifier(self.backbone, len(self.classes), self.channels)
+        if self.method not in GRAPH_METHODS:
+            kind = SCNClassifier if self.method == "scn" else BaselineClassifier
+            return kind(self.backbone, len(self.classes), self.channels)
         edges: SimilarityEdges = ThresholdEdges(self.threshold)
         if self.method == "agfn":
             edges = PoissonEdges(self.alpha, self.beta, self.samples)

@@ -15,32 +15,27 @@ def to_float(images: Tensor) -> Tensor:
     return images.div_(127.5).sub_(1)
 
 
-def augment(
-    images: Tensor,
-    generator: torch.Generator,
-    shift: float = 0.1,
-    degrees: float = 10.0,
-    erase: float = 0.5,
+def warp(
+    images: Tensor, generator: torch.Generator, shift: float = 0.1, degrees: float = 10.0
 ) -> Tensor:
-    r"""The usual augmentation of facial images: crop, flip, small rotation, erasing.
+    r"""Crop, flip and small rotation, the usual augmentation of facial images.
 
     Each image is moved (a crop of the padded image), mirrored with probability 1/2 and turned,
-    all in one bilinear look-up, the border repeated; then a rectangle of it may become grey.
-    torchvision's transforms draw once for a batch and kornia's would be a dependency for this one
-    function, so each image's draw is here.
+    all in one bilinear look-up, the border repeated. torchvision's transforms draw once for a
+    batch and kornia's would be a dependency for this and :func:`erase`, so each image's draw is
+    here.
 
     Args:
         images (Tensor): Floats, -1..1.
         generator (torch.Generator): On the CPU, so that every device sees the same draws.
         shift (float): Furthest move either way, a share of the image's size.
         degrees (float): Furthest turn either way.
-        erase (float): Probability of a grey rectangle, of 2 to 20% of the image.
 
     Shapes:
         - **input, output:** :math:`(N, C, H, W)`
     """
     n, _, height, width = images.shape
-    draw = torch.rand(9, n, generator=generator).to(images.device)
+    draw = torch.rand(4, n, generator=generator).to(images.device)
     angle = (2 * draw[0] - 1) * torch.pi / 180 * degrees
     mirror = torch.where(draw[1] < 0.5, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
@@ -51,18 +46,32 @@ def augment(
     y_row = torch.stack([sin * width / height, cos, 2 * shift * (2 * draw[3] - 1)])
     theta = torch.stack([x_row.t(), y_row.t()], dim=1)  # N, 2, 3
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
-    area = 0.02 + 0.18 * draw[4]
-    aspect = (2 * draw[5] - 1).exp()  # 0.37 to 2.7, symmetric in the logarithm
+
+def erase(images: Tensor, generator: torch.Generator, probability: float = 0.5) -> Tensor:
+    r"""Makes a rectangle of 2 to 20% of an image grey (random erasing).
+
+    Args:
+        images (Tensor): Floats, -1..1.
+        generator (torch.Generator): On the CPU, so that every device sees the same draws.
+        probability (float): Share of the images that lose a rectangle.
+
+    Shapes:
+        - **input, output:** :math:`(N, C, H, W)`
+    """
+    n, _, height, width = images.shape
+    draw = torch.rand(5, n, generator=generator).to(images.device)
+    area = 0.02 + 0.18 * draw[0]
+    aspect = (2 * draw[1] - 1).exp()  # 0.37 to 2.7, symmetric in the logarithm
     box_height, box_width = (area * aspect).sqrt(), (area / aspect).sqrt()
-    top, left = draw[6] * (1 - box_height), draw[7] * (1 - box_width)
+    top, left = draw[2] * (1 - box_height), draw[3] * (1 - box_width)
     row = (torch.arange(height, device=images.device) + 0.5) / height
     column = (torch.arange(width, device=images.device) + 0.5) / width
     rows = (row >= top[:, None]) & (row < (top + box_height)[:, None])
     columns = (column >= left[:, None]) & (column < (left + box_width)[:, None])
     box = rows[:, None, :, None] & columns[:, None, None, :]
-    return images.masked_fill(box & (draw[8] < erase)[:, None, None, None], 0.0)
+    return images.masked_fill(box & (draw[4] < probability)[:, None, None, None], 0.0)
 
 
 class Batches:
@@ -78,10 +87,14 @@ class Batches:
         batch_size (int): Images a batch; all of them if there are fewer.
         device (torch.device): Where batches are wanted.
         shuffle (bool): Draw the order; else it is the data set's, without augmentation.
-        augmented (bool): Pass the images through :func:`augment`.
+        augmented (bool): Pass the images through :func:`warp` and :func:`erase`.
         seed (int): Of order and augmentation.
+        mirrored (bool): Behind the N images of a batch come their mirrored views, each erased by
+            a draw of its own; the N are the same as without, but for an erasing if they are not
+            augmented.
 
-    Yields images ``float32`` :math:`(N, C, H, W)`, channels last, and labels :math:`(N)`.
+    Yields images ``float32`` :math:`(N, C, H, W)`, channels last, or :math:`2N` of them, labels
+    :math:`(N)`, and which images of the data set these are, :math:`(N)`.
     """
 
     def __init__(
@@ -92,6 +105,7 @@ class Batches:
         shuffle: bool = False,
         augmented: bool = False,
         seed: int = 0,
+        mirrored: bool = False,
     ) -> None:
         self.images = dataset.images
         if device.type == "cuda":
@@ -104,17 +118,27 @@ class Batches:
         self.shuffle = shuffle
         self.augmented = augmented
         self.generator = torch.Generator().manual_seed(seed)
+        self.mirrored = mirrored
+        # Of its own, so that a method with a second view sees the same first ones as the others.
+        self.mirror_generator = torch.Generator().manual_seed(seed + 1)
 
     def __len__(self) -> int:
         n = self.labels.numel()
         return n // self.batch_size if self.shuffle else -(-n // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         n = self.labels.numel()
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
         for chosen in order.split(self.batch_size)[: len(self)]:
             images = self.images[chosen.to(self.images.device)].to(self.device)
             images = to_float(images)
             if self.augmented:
-                images = augment(images, self.generator)
-            yield images, self.labels[chosen.to(self.device)]
+                images = warp(images, self.generator)
+            mirrored = images.flip(-1)
+            if self.augmented:
+                images = erase(images, self.generator)
+            if self.mirrored:
+                if not self.augmented:
+                    images = erase(images, self.mirror_generator)
+                images = torch.cat([images, erase(mirrored, self.mirror_generator)])
+            yield images, self.labels[chosen.to(self.device)], chosen

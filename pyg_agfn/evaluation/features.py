@@ -26,4 +26,4 @@ def extract_features(
     """
     model.eval()
     with autocast or nullcontext():
-        return torch.cat([model.features(images).float() for images, _ in batches])
+        return torch.cat([model.features(images).float() for images, _, _ in batches])

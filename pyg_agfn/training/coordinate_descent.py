@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.rivals import Objective
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 
@@ -24,16 +24,22 @@ class CoordinateDescent:
     Args:
         fabric (Fabric): Device and precision.
         model (BaselineClassifier): Moved to the device here.
-        options (TrainOptions): Loss, learning rates, momentum, weight decay, kind of descent.
+        objective (Objective): What a step minimizes.
+        options (TrainOptions): Learning rates, momentum, weight decay, kind of descent.
         num_steps (int): Steps in which the learning rate of :math:`W` falls to 0.
     """
 
     def __init__(
-        self, fabric: Fabric, model: BaselineClassifier, options: TrainOptions, num_steps: int
+        self,
+        fabric: Fabric,
+        model: BaselineClassifier,
+        objective: Objective,
+        options: TrainOptions,
+        num_steps: int,
     ) -> None:
         self.fabric = fabric
         self.model = model
-        self.criterion = LOSSES[options.loss]
+        self.objective = objective
         self.joint = options.descent == "joint"
         self.agfn = model.agfn if isinstance(model, AGFNClassifier) else None
 
@@ -49,16 +55,18 @@ class CoordinateDescent:
         if self.graph:
             optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
         self.schedule = CosineAnnealingLR(optimizers[0], num_steps)
-        self.wrapped, *self.optimizers = fabric.setup(model, *optimizers)
+        _, *self.optimizers = fabric.setup(model, *optimizers)
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One mini-batch. Returns its loss, logits and targets before the update.
+    def step(
+        self, images: Tensor, labels: Tensor, index: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One mini-batch, as :class:`Batches` yields it, in an epoch from 1.
 
-        With S draws of the graph there are S logits and targets to an image, draw after draw.
+        Returns its loss, logits and targets before the update. With S draws of the graph there
+        are S logits and targets to an image, draw after draw.
         """
-        logits = self.wrapped(images)
-        targets = labels.repeat(len(logits) // len(labels))
-        loss = self.criterion(logits.float(), targets)  # the mean over images and draws: Eq. 10
+        with self.fabric.autocast():
+            loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
 
         learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
         if learn_graph and self.joint:
@@ -66,7 +74,8 @@ class CoordinateDescent:
         else:
             self._descend(loss, self.weights, self.optimizers[:1])
             if learn_graph:
-                graph_loss = self.criterion(self._logits_of_fixed_weights(images).float(), targets)
+                logits_now = self._logits_of_fixed_weights(images)
+                graph_loss = self.objective.criterion(logits_now.float(), targets)
                 self._descend(graph_loss, self.graph, self.optimizers[1:])
         self.schedule.step()
         return loss.detach(), logits.detach(), targets

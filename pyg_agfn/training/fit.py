@@ -18,7 +18,9 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.run_folder import Method, ModelCard, References
+from pyg_agfn.rivals import make_objective
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure
 from pyg_agfn.training.options import TrainOptions
 
@@ -78,12 +80,15 @@ def fit(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     agfn = model.agfn if isinstance(model, AGFNClassifier) else None
     device = fabric.device
-    batches = Batches(train, options.batch_size, device, True, options.augment, options.seed)
+    objective = make_objective(method, LOSSES[options.loss])
+    batches = Batches(
+        train, options.batch_size, device, True, options.augment, options.seed, objective.mirrored
+    )
     test_batches = Batches(test, options.batch_size, device)
     once_shuffled = Shuffled(options.batch_size, 1, options.seed)
 
     num_steps = options.epochs * len(batches)
-    descent = CoordinateDescent(fabric, model, options, num_steps)
+    descent = CoordinateDescent(fabric, model, objective, options, num_steps)
     history: list[Epoch] = []
 
     with _progress_bar(console) as progress:
@@ -96,8 +101,8 @@ def fit(
             correct = MulticlassAccuracy(train.num_classes, average="micro").to(device)
             start = shown = time.perf_counter()
 
-            for step, (images, labels) in enumerate(batches, 1):
-                loss, logits, targets = descent.step(images, labels)
+            for step, batch in enumerate(batches, 1):
+                loss, logits, targets = descent.step(*batch, epoch)
                 mean_loss.update(loss)
                 correct.update(logits, targets)
                 progress.advance(bar)

@@ -14,7 +14,7 @@ from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.run_folder import Method
+from pyg_agfn.run_folder import GRAPH_METHODS, Method
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
@@ -40,7 +40,8 @@ class TrainOptions:
     dataset: DatasetName = option("digits", "images to learn")
     root: Path | None = option(None, "folder of the data set; digits needs none")
     method: tuple[Method, ...] = option(
-        ("baseline", "agfn"), "one run for each: threshold-gcn is the paper's Baseline-GCN"
+        ("baseline", "agfn"),
+        "one run for each: threshold-gcn is the paper's Baseline-GCN, gce generalized cross-entropy",
     )
     noise: float = option(0.0, "share of training labels made wrong, 0 to below 1")
     noise_file: Path | None = option(None, "list of training labels, 'path label' a line")
@@ -60,7 +61,10 @@ class TrainOptions:
     beta: float = option(0.0, "initial beta of Eq. 4")
     threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine")
     feature_dim: int = option(512, "size of the projected emotional feature vectors")
-    loss: LossName = option("cross-entropy", "squared-error is Eq. 7, on probabilities")
+    loss: LossName = option(
+        "cross-entropy",
+        "squared-error is Eq. 7, on probabilities; label-smoothing and gce have losses of their own",
+    )
     descent: Descent = option(
         "alternate", "update W, then alpha and beta with the new W; joint: both from one gradient"
     )
@@ -102,7 +106,7 @@ class TrainOptions:
         )
         check(self.image_size is None or self.image_size >= 4, "image_size", "at least 4 pixels")
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
-        if self.pretrain_epochs >= self.epochs and set(self.method) != {"baseline"}:
+        if self.pretrain_epochs >= self.epochs and set(self.method) & set(GRAPH_METHODS):
             raise InputError(
                 f"--pretrain-epochs {self.pretrain_epochs} leaves none of --epochs {self.epochs} "
                 "for the graph: lower it"

@@ -13,6 +13,11 @@ from pyg_agfn.errors import InputError
 #: Okabe and Ito's colours, told apart in grey and by colour-blind readers; and a dash for each.
 METHOD_STYLES: dict[str, dict[str, Any]] = {
     "baseline": {"color": "#D55E00", "linestyle": "-"},
+    "label-smoothing": {"color": "#F0E442", "linestyle": "-."},
+    "gce": {"color": "#000000", "linestyle": ":"},
+    "center-loss": {"color": "#CC79A7", "linestyle": "--"},
+    "scn": {"color": "#009E73", "linestyle": "-."},
+    "eac": {"color": "#56B4E9", "linestyle": "--"},
     "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
     "agfn": {"color": "#0072B2", "linestyle": "-"},
 }

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision.transforms.functional as tvf
 
-from pyg_agfn.datasets.batches import Batches, augment, to_float
+from pyg_agfn.datasets.batches import Batches, erase, to_float, warp
 
 CPU = torch.device("cpu")
 
@@ -15,22 +15,24 @@ def test_pixels_become_minus_one_to_one():
 def test_an_unshuffled_pass_is_the_data_set(tiny):
     batches = Batches(tiny, 16, CPU)
     found = list(batches)
-    assert [len(labels) for _, labels in found] == [16, 16, 16, 12]
+    assert [len(labels) for _, labels, _ in found] == [16, 16, 16, 12]
     assert len(batches) == 4
-    images = torch.cat([images for images, _ in found])
+    images = torch.cat([images for images, _, _ in found])
     assert torch.equal(images, to_float(tiny.images))
-    assert torch.equal(torch.cat([labels for _, labels in found]), tiny.labels)
+    assert torch.equal(torch.cat([labels for _, labels, _ in found]), tiny.labels)
+    assert torch.cat([index for _, _, index in found]).tolist() == list(range(60))
 
 
 def test_a_shuffled_pass_has_full_batches_of_matching_labels(tiny):
     batches = Batches(tiny, 16, CPU, shuffle=True, seed=3)
     found = list(batches)
-    assert [len(labels) for _, labels in found] == [16, 16, 16]
+    assert [len(labels) for _, labels, _ in found] == [16, 16, 16]
     assert len(batches) == 3
     rows = [tiny.images.float().mean((1, 3))[:, 2 * k + 1].view(-1) for k in range(3)]
     brightest = torch.stack(rows, 1).argmax(1)
     assert torch.equal(brightest, tiny.labels)  # the label can be seen in the image
-    for images, labels in found:
+    for images, labels, index in found:
+        assert torch.equal(images, to_float(tiny.images[index]))
         seen = torch.stack([images.mean((1, 3))[:, 2 * k + 1] for k in range(3)], 1).argmax(1)
         assert torch.equal(seen, labels)
 
@@ -38,7 +40,7 @@ def test_a_shuffled_pass_has_full_batches_of_matching_labels(tiny):
 def test_the_order_is_the_seeds_and_changes_by_pass(tiny):
     def orders(seed: int) -> list[list[int]]:
         batches = Batches(tiny, 20, CPU, shuffle=True, augmented=True, seed=seed)
-        return [torch.cat([y for _, y in batches]).tolist() for _ in range(2)]
+        return [torch.cat([y for _, y, _ in batches]).tolist() for _ in range(2)]
 
     torch.manual_seed(0)
     first = orders(1)
@@ -49,52 +51,71 @@ def test_the_order_is_the_seeds_and_changes_by_pass(tiny):
 
 
 def test_fewer_images_than_a_batch_are_one_batch(tiny):
-    assert [len(y) for _, y in Batches(tiny, 1000, CPU, shuffle=True)] == [60]
+    assert [len(y) for _, y, _ in Batches(tiny, 1000, CPU, shuffle=True)] == [60]
+
+
+def test_a_mirrored_pass_brings_the_same_images_and_their_mirrored_views(tiny):
+    def batches(**options) -> list[tuple[torch.Tensor, ...]]:
+        return list(Batches(tiny, 30, CPU, shuffle=True, seed=5, **options))
+
+    for augmented in (True, False):
+        plain, pairs = (batches(augmented=augmented, mirrored=m) for m in (False, True))
+        for (images, labels, index), (both, same_labels, same_index) in zip(
+            plain, pairs, strict=True
+        ):
+            first, second = both.split(30)
+            assert torch.equal(labels, same_labels)
+            assert torch.equal(index, same_index)
+            grey = (first == 0) | (second.flip(-1) == 0)
+            if augmented:
+                assert torch.equal(first, images)
+            assert torch.equal(first[~grey], second.flip(-1)[~grey])
+            erased = ((first == 0) != (second.flip(-1) == 0)).flatten(1).any(1)
+            assert 10 < int(erased.sum())  # each view by a draw of its own
 
 
 class Draws:
-    """Stands in for torch.rand: every image gets the same nine numbers."""
+    """Stands in for torch.rand: every image gets the same numbers."""
 
-    def __init__(self, **draws: float) -> None:
-        order = ["angle", "mirror", "x", "y", "area", "aspect", "top", "left", "erase"]
-        still = dict.fromkeys(order, 0.5) | {"erase": 1.0}
-        self.values = torch.tensor([{**still, **draws}[name] for name in order])
+    def __init__(self, names: list[str], **draws: float) -> None:
+        still = dict.fromkeys(names, 0.5) | {"erase": 1.0}
+        self.values = torch.tensor([{**still, **draws}[name] for name in names])
 
     def __call__(self, rows: int, n: int, generator: torch.Generator) -> torch.Tensor:
         return self.values.unsqueeze(1).expand(rows, n).clone()
 
 
 @pytest.fixture
-def augmented(monkeypatch):
+def warped(monkeypatch):
     def run(images: torch.Tensor, **draws: float) -> torch.Tensor:
         options = {k: draws.pop(k) for k in ("shift", "degrees") if k in draws}
-        monkeypatch.setattr(torch, "rand", Draws(**draws))
-        return augment(images, torch.Generator(), **options)
+        monkeypatch.setattr(torch, "rand", Draws(["angle", "mirror", "x", "y"], **draws))
+        return warp(images, torch.Generator(), **options)
 
     return run
 
 
-def test_the_middle_draw_changes_nothing(augmented):
+def test_the_middle_draw_changes_nothing(warped):
     images = torch.randn(2, 3, 12, 10)
-    torch.testing.assert_close(augmented(images), images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(warped(images), images, atol=1e-5, rtol=0)
 
 
-def test_mirror_is_torchvisions(augmented):
+def test_mirror_is_torchvisions(warped):
     images = torch.randn(2, 3, 12, 10)
-    torch.testing.assert_close(augmented(images, mirror=0.2), tvf.hflip(images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(warped(images, mirror=0.2), tvf.hflip(images), atol=1e-5, rtol=0)
 
 
-def test_shift_moves_by_a_share_of_the_size(augmented):
+def test_shift_moves_by_a_share_of_the_size(warped):
     images = torch.randn(1, 1, 20, 10)
-    moved = augmented(images, x=1.0, y=1.0)  # 10% of 10 columns and of 20 rows
+    moved = warped(images, x=1.0, y=1.0)  # 10% of 10 columns and of 20 rows
     torch.testing.assert_close(moved[..., :-2, :-1], images[..., 2:, 1:], atol=1e-4, rtol=0)
     torch.testing.assert_close(moved[..., -1, :-1], images[..., -1, 1:], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(21, 21), (31, 15)])
-def test_rotation_is_torchvisions(augmented, shape):
+def test_rotation_is_torchvisions(warped, shape):
     images = torch.randn(1, 1, *shape)
-    turned = augmented(images, angle=1.0, degrees=20.0)
+    turned = warped(images, angle=1.0, degrees=20.0)
     expected = tvf.rotate(images, 20.0, tvf.InterpolationMode.BILINEAR)
     middle = (..., slice(shape[0] // 2 - 4, shape[0] // 2 + 5), slice(4, shape[1] - 4))
     difference = (turned - expected)[middle].abs().max()
@@ -104,8 +125,10 @@ def test_rotation_is_torchvisions(augmented, shape):
 
 
 @pytest.mark.parametrize("area", [0.0, 0.5, 1.0])
-def test_erasing_greys_a_rectangle_of_the_drawn_area(augmented, area):
-    erased = augmented(torch.ones(1, 2, 100, 100), area=area, erase=0.0)
+def test_erasing_greys_a_rectangle_of_the_drawn_area(monkeypatch, area):
+    names = ["area", "aspect", "top", "left", "erase"]
+    monkeypatch.setattr(torch, "rand", Draws(names, area=area, erase=0.0))
+    erased = erase(torch.ones(1, 2, 100, 100), torch.Generator())
     grey = erased == 0
     assert torch.equal(grey[:, 0], grey[:, 1])
     assert float(grey.float().mean()) == pytest.approx(0.02 + 0.18 * area, abs=0.01)
@@ -115,7 +138,7 @@ def test_erasing_greys_a_rectangle_of_the_drawn_area(augmented, area):
 
 def test_each_image_has_a_draw_of_its_own():
     images = torch.ones(200, 1, 16, 16)
-    out = augment(images, torch.Generator().manual_seed(0))
+    out = erase(images, torch.Generator().manual_seed(0))
     erased = (out == 0).flatten(1).any(1)
     assert 70 < int(erased.sum()) < 130
     assert len({tuple((image == 0).flatten().tolist()) for image in out}) > 50

@@ -5,6 +5,7 @@ import torch
 from lightning.fabric import Fabric
 
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.rivals import Objective
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
@@ -20,7 +21,12 @@ def build(samples: int = 1) -> AGFNClassifier:
 def descent(model, **options) -> CoordinateDescent:
     fabric = Fabric(accelerator="cpu", devices=1)
     chosen = TrainOptions(**{"lr": 0.1, "lr_graph": 5.0, "momentum": 0.0, **options})
-    return CoordinateDescent(fabric, model, chosen, num_steps=10)
+    objective = Objective(LOSSES[chosen.loss])
+    return CoordinateDescent(fabric, model, objective, chosen, num_steps=10)
+
+
+def step(coordinate: CoordinateDescent, images, labels) -> tuple[torch.Tensor, ...]:
+    return coordinate.step(images, labels, torch.arange(len(labels)), epoch=1)
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def test_weights_take_their_step_with_the_graph_fixed_then_the_graph_its_own(bat
     model = build(samples=2)
     reference = copy.deepcopy(model)
     torch.manual_seed(7)
-    descent(model, loss=loss, weight_decay=0.0).step(images, labels)
+    step(descent(model, loss=loss, weight_decay=0.0), images, labels)
 
     torch.manual_seed(7)
     criterion, targets = LOSSES[loss], labels.repeat(2)
@@ -68,7 +74,7 @@ def test_joint_takes_both_steps_from_one_gradient(batch):
     model = build()
     reference = copy.deepcopy(model)
     torch.manual_seed(7)
-    descent(model, descent="joint", weight_decay=0.0).step(images, labels)
+    step(descent(model, descent="joint", weight_decay=0.0), images, labels)
     torch.manual_seed(7)
     reference.train()
     LOSSES["cross-entropy"](reference(images), labels).backward()
@@ -81,7 +87,7 @@ def test_the_graph_rests_while_it_is_off(batch):
     model = build()
     model.agfn.use_graph = False
     before = parameters(model)
-    descent(model).step(*batch)
+    step(descent(model), *batch)
     after = parameters(model)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {name for name in before if ".edges." not in name}
@@ -92,13 +98,13 @@ def test_a_model_without_a_graph_has_one_optimizer(batch):
     model = BaselineClassifier("small-cnn", 3, in_channels=1)
     coordinate = descent(model)
     assert len(coordinate.optimizers) == 1
-    losses = [coordinate.step(*batch)[0].item() for _ in range(8)]
+    losses = [step(coordinate, *batch)[0].item() for _ in range(8)]
     assert losses[-1] < losses[0]
 
 
 def test_the_loss_is_the_mean_over_the_draws(batch):
     images, labels = batch
-    loss, logits, targets = descent(build(samples=3)).step(images, labels)
+    loss, logits, targets = step(descent(build(samples=3)), images, labels)
     assert logits.shape == (36, 3)
     assert torch.equal(targets, labels.repeat(3))
     each = torch.stack([LOSSES["cross-entropy"](part, labels) for part in logits.split(12)])
@@ -108,6 +114,6 @@ def test_the_loss_is_the_mean_over_the_draws(batch):
 def test_the_learning_rate_of_the_weights_falls_to_zero(batch):
     coordinate = descent(build())
     for _ in range(10):
-        coordinate.step(*batch)
+        step(coordinate, *batch)
     assert coordinate.schedule.get_last_lr()[0] == pytest.approx(0.0, abs=1e-9)
     assert coordinate.optimizers[1].param_groups[0]["lr"] == 5.0

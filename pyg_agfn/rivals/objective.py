@@ -1,0 +1,42 @@
+"""What a training step minimizes."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from pyg_agfn.nn import BaselineClassifier
+
+
+class Objective:
+    r"""A loss of the model's logits: that of the baseline and of the graph methods.
+
+    Rivals that see more than logits and labels, or that keep something from step to step, are
+    subclasses.
+
+    Args:
+        criterion: Loss of logits :math:`(N, K)` and labels :math:`(N)`, a scalar.
+    """
+
+    #: Whether a batch brings 2N images: N, and behind them each one's mirrored view.
+    mirrored = False
+
+    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.criterion = criterion
+
+    def __call__(
+        self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Loss, logits and targets of a mini-batch.
+
+        Args:
+            model: In training mode.
+            images: :math:`(N, C, H, W)`.
+            labels: As given, :math:`(N)`.
+            index: Which training images these are, :math:`(N)`.
+            epoch: From 1.
+
+        With S draws of a graph there are S logits and targets to an image, draw after draw.
+        """
+        logits = model(images).float()
+        targets = labels.repeat(len(logits) // len(labels))
+        return self.criterion(logits, targets), logits, targets  # the mean over images and draws

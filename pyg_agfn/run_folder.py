@@ -2,14 +2,15 @@
 
 Nothing is unpickled, so a folder from a stranger cannot run code.
 
-====================  ==========================================================================
-``model.json``        what the model is: method, backbone, classes, image size (:class:`ModelCard`)
-``model.safetensors`` its weights
-``bank.safetensors``  graph methods: the references' projected features, images and labels
-``bank.json``         their names, and the batch size that their edges are scaled to
-``metrics.json``      what was measured; written last, so where it is the run was finished
-``config.json``       the options of the training run
-====================  ==========================================================================
+======================  ========================================================================
+``model.json``          what the model is (:class:`ModelCard`): method, backbone, classes, size
+``model.safetensors``   its weights
+``bank.safetensors``    graph methods: the references' projected features, images and labels
+``bank.json``           their names, and the batch size that their edges are scaled to
+``answers.safetensors`` the bank protocol's logits of the test images, and their true labels
+``metrics.json``        what was measured; written last, so where it is the run was finished
+``config.json``         the options of the training run
+======================  ========================================================================
 """
 
 import dataclasses
@@ -113,6 +114,24 @@ class References:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a model answers by the bank protocol, in the test images' own order.
+
+    Attributes:
+        logits: (n, K).
+        labels: True labels, (n).
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+    @property
+    def correct(self) -> Tensor:
+        """Boolean (n): where the highest logit is the label's."""
+        return self.logits.argmax(1) == self.labels
+
+
+@dataclass(frozen=True)
 class Run:
     """A trained model, read back: in evaluation mode, on the CPU."""
 
@@ -137,6 +156,27 @@ def save_model(
             "labels": references.labels,
         }
         _write_tensors(folder / "bank.safetensors", tensors)
+
+
+def save_answers(folder: Path, answers: Answers) -> None:
+    """Writes ``answers.safetensors``, whole or not at all."""
+    tensors = {"logits": answers.logits.float(), "labels": answers.labels}
+    _write_tensors(folder / "answers.safetensors", tensors)
+
+
+def load_answers(folder: Path) -> Answers:
+    """Reads ``answers.safetensors``.
+
+    Raises:
+        InputError: The file is missing or broken.
+    """
+    path = folder / "answers.safetensors"
+    shapes = _shapes(path)
+    logits, labels = shapes.get("logits", ()), shapes.get("labels", ())
+    if set(shapes) != {"logits", "labels"} or len(logits) != 2 or logits[:1] != labels:
+        raise InputError(f"{path}: must hold logits (n, K) and labels (n), got {shapes}")
+    tensors = load_file(path)
+    return Answers(tensors["logits"].float(), tensors["labels"].long())
 
 
 def load_run(folder: Path) -> Run:
@@ -228,13 +268,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _check_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     """Compares names and shapes in the header before any tensor is read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; the run is not complete") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    found = _shapes(path)
     for name in sorted(set(shapes) | set(found)):
         if name not in found:
             raise InputError(f"{path}: {name} is missing")
@@ -245,6 +279,17 @@ def _check_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
                 f"{path}: {name} is of shape {list(found[name])} where the model has "
                 f"{list(shapes[name])}"
             )
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in the header of a file of tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; the run is not complete") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -11,7 +11,14 @@ from pyg_agfn.evaluation.protocols import (
     Single,
     evaluate,
 )
-from pyg_agfn.evaluation.scores import Comparison, Scores, compare, memorized_share, score
+from pyg_agfn.evaluation.scores import (
+    Comparison,
+    Scores,
+    compare,
+    memorized_share,
+    paired_p_value,
+    score,
+)
 
 __all__ = [
     "Bank",
@@ -28,5 +35,6 @@ __all__ = [
     "evaluate",
     "extract_features",
     "memorized_share",
+    "paired_p_value",
     "score",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_rel
 from torch import Tensor
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
@@ -86,9 +86,29 @@ def compare(first: Tensor, second: Tensor, labels: Tensor) -> Comparison:
     """
     one, other = (logits.argmax(1).cpu() == labels.cpu() for logits in (first, second))
     only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
+    return Comparison(only_first, only_second, _mcnemar(only_first, only_second))
+
+
+def paired_p_value(first: Tensor, second: Tensor) -> float:
+    r"""Two-sided p of two methods being equally good, on the same images and seeds.
+
+    With one seed it is the exact McNemar test, with several the paired t test of each image's mean
+    over the seeds. The images are the sample: it says nothing of other training runs.
+
+    Shapes:
+        - **input:** booleans :math:`(S, n)` each, which images are classified as their label
+    """
+    if len(first) == 1:
+        return _mcnemar(int((first & ~second).sum()), int((second & ~first).sum()))
+    one, other = first.double().mean(0), second.double().mean(0)
+    if torch.equal(one, other):
+        return 1.0
+    return float(ttest_rel(one.numpy(), other.numpy()).pvalue)
+
+
+def _mcnemar(only_first: int, only_second: int) -> float:
     differing = only_first + only_second
-    p_value = float(binomtest(only_first, differing).pvalue) if differing else 1.0
-    return Comparison(only_first, only_second, p_value)
+    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
 
 
 def memorized_share(predicted: Tensor, labels: Tensor, true_labels: Tensor) -> float | None:

@@ -17,8 +17,8 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.run_folder import Method, ModelCard, References
 from pyg_agfn.rivals import make_objective
+from pyg_agfn.run_folder import Answers, Method, ModelCard, References
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure
@@ -29,11 +29,12 @@ Epoch = dict[str, float]
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and its bank, what each epoch measured and what the end measured."""
+    """A trained model and its bank, what it answers, what each epoch and the end measured."""
 
     card: ModelCard
     model: BaselineClassifier
     references: References | None
+    answers: Answers
     history: list[Epoch]
     metrics: dict[str, Any]
 
@@ -139,8 +140,10 @@ def fit(
     # A graph method's cost is that of the epochs that have the graph.
     first = 0 if agfn is None else options.pretrain_epochs
     epoch_seconds = [epoch["seconds"] for epoch in history[first:]]
-    metrics, references = measure(fabric, options, method, model, train, test, epoch_seconds)
-    return Trained(card, model, references, history, metrics)
+    metrics, references, answers = measure(
+        fabric, options, method, model, train, test, epoch_seconds
+    )
+    return Trained(card, model, references, answers, history, metrics)
 
 
 def _progress_bar(console: Console) -> Progress:

@@ -19,7 +19,7 @@ from pyg_agfn.evaluation import (
     memorized_share,
 )
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
-from pyg_agfn.run_folder import Method, References
+from pyg_agfn.run_folder import Answers, Method, References
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 
@@ -32,10 +32,11 @@ def measure(
     train: ImageDataset,
     test: ImageDataset,
     epoch_seconds: list[float],
-) -> tuple[dict[str, Any], References | None]:
+) -> tuple[dict[str, Any], References | None, Answers]:
     """Measures a trained model on the test images by every protocol.
 
-    Returns the metrics, and for a graph method its bank of training images.
+    Returns the metrics, for a graph method its bank of training images, and the bank protocol's
+    answer for every test image.
     """
     features = extract_features(
         model, Batches(test, options.batch_size, fabric.device), fabric.autocast()
@@ -85,7 +86,7 @@ def measure(
         "device": str(fabric.device),
         "torch": torch.__version__,
     }
-    return metrics, references
+    return metrics, references, Answers(bank.logits.cpu(), test.labels)
 
 
 def make_references(

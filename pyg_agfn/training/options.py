@@ -41,7 +41,7 @@ class TrainOptions:
     root: Path | None = option(None, "folder of the data set; digits needs none")
     method: tuple[Method, ...] = option(
         ("baseline", "agfn"),
-        "one run for each: threshold-gcn is the paper's Baseline-GCN, gce generalized cross-entropy",
+        "one run for each: threshold-gcn is the paper's Baseline-GCN",
     )
     noise: float = option(0.0, "share of training labels made wrong, 0 to below 1")
     noise_file: Path | None = option(None, "list of training labels, 'path label' a line")
@@ -63,7 +63,7 @@ class TrainOptions:
     feature_dim: int = option(512, "size of the projected emotional feature vectors")
     loss: LossName = option(
         "cross-entropy",
-        "squared-error is Eq. 7, on probabilities; label-smoothing and gce have losses of their own",
+        "squared-error is Eq. 7, on probabilities; label-smoothing and gce have their own",
     )
     descent: Descent = option(
         "alternate", "update W, then alpha and beta with the new W; joint: both from one gradient"

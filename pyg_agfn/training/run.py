@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_folder import save_model, write_json
+from pyg_agfn.run_folder import save_answers, save_model, write_json
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
@@ -33,16 +33,27 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     results = []
     for method in options.method:
         folder = make_run_folder(options.out, _run_name(options, method))
-        logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
-        fabric = make_fabric(options, logger)
         run_options = dataclasses.replace(options, method=(method,))
-        run_options.save(folder / "config.json")
-        trained = fit(fabric, run_options, method, train, test, console)
-        save_run(folder, trained)
+        results.append(train_method(run_options, folder, train, test, console))
         console.print(f"{method}: written to {folder}")
-        results.append(trained.metrics)
     console.print(results_table(results))
     return results
+
+
+def train_method(
+    options: TrainOptions,
+    folder: Path,
+    train: ImageDataset,
+    test: ImageDataset,
+    console: Console,
+) -> dict[str, Any]:
+    """Trains the one method of the options into an empty folder; returns what it measured."""
+    (method,) = options.method
+    logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
+    options.save(folder / "config.json")
+    trained = fit(make_fabric(options, logger), options, method, train, test, console)
+    save_run(folder, trained)
+    return trained.metrics
 
 
 def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
@@ -132,6 +143,7 @@ def make_run_folder(out: Path, name: str) -> Path:
 def save_run(folder: Path, trained: Trained) -> None:
     """Model, bank, learning curves and, last, the metrics: where they are, the run was finished."""
     save_model(folder, trained.card, trained.model, trained.references)
+    save_answers(folder, trained.answers)
     plot_learning_curves({trained.card.method: trained.history}, folder / "learning_curve.png")
     write_json(folder / "metrics.json", trained.metrics)
 

@@ -1,0 +1,230 @@
+"""Results as Markdown tables: ours beside the paper's, which are marked as quoted."""
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import paired_p_value
+from pyg_agfn.reproduction.grid import METHODS, TARGETS, chosen_settings
+from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
+from pyg_agfn.reproduction.results_file import Record, unpack
+
+#: A row's key: method, share of wrong labels, backbone, batch size, subset.
+Key = tuple[str, float, str, int, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one method and setting, one a seed.
+
+    Attributes:
+        seeds: In ascending order.
+        accuracy: By the bank, 0 to 1, one a seed.
+        correct: (seeds, images).
+        metrics: One a seed; empty for a subset.
+    """
+
+    seeds: list[int]
+    accuracy: list[float]
+    correct: Tensor
+    metrics: list[dict[str, Any]]
+
+
+def render(target: str, records: Sequence[Record], dataset: str) -> str:
+    """The Markdown of a table, or of Figure 4's accuracies: a part for each recipe.
+
+    Raises:
+        InputError: No record belongs to the table.
+    """
+    parts = [
+        _render_recipe(target, dataset, recipe, rows)
+        for recipe, rows in _by_recipe(target, records, dataset)
+    ]
+    if not parts:
+        raise InputError(
+            f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
+            f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_recipe(
+    target: str, records: Sequence[Record], dataset: str
+) -> Iterator[tuple[dict[str, Any], dict[Key, Row]]]:
+    """The rows of a table, for each set of options that its runs have in common."""
+    wanted = TARGETS[target]
+    groups: dict[str, dict[Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        found = record["settings"]
+        subset = record.get("subset", "")
+        if found["dataset"] != dataset or found["method"][0] not in wanted.methods:
+            continue
+        if any(found[name] not in values for name, values in wanted.varied.items()):
+            continue
+        if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
+            continue
+        recipe = {k: v for k, v in found.items() if k not in ("method", "seed", *wanted.varied)}
+        key = (
+            found["method"][0],
+            found["noise"],
+            found["backbone"],
+            found["batch_size"],
+            subset,
+        )
+        groups[json.dumps(recipe, sort_keys=True)][key].append(record)
+    for recipe_text, rows in groups.items():
+        yield json.loads(recipe_text), {key: _row(group) for key, group in rows.items()}
+
+
+def _row(records: Sequence[Record]) -> Row:
+    records = sorted(records, key=lambda record: record["settings"]["seed"])
+    metrics = [record["metrics"] for record in records if "metrics" in record]
+    images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
+    correct = torch.stack([unpack(r["correct"], n) for r, n in zip(records, images, strict=True)])
+    return Row(
+        [record["settings"]["seed"] for record in records],
+        correct.double().mean(1).tolist(),
+        correct,
+        metrics,
+    )
+
+
+def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
+    if target == "figure-3":
+        raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
+    lines = [_recipe_line(target, dataset, recipe, rows)]
+    if target == "table-5":
+        lines += _backbone_table(dataset, rows)
+    else:
+        for noise, subset in sorted({(key[1], key[4]) for key in rows}):
+            part = {key[0]: row for key, row in rows.items() if (key[1], key[4]) == (noise, subset)}
+            quoted = QUOTED.get(target, {}).get((dataset, noise), {})
+            heading = f"{noise:.0%} wrong labels" if noise else "No wrong labels added"
+            lines += ["", f"**{subset or heading}**", "", *_method_table(part, quoted)]
+    return "\n".join(lines)
+
+
+def _recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
+    first = next(iter(rows.values()))
+    split = recipe["eval_split"]
+    chosen = chosen_settings(recipe, dataset)
+    chosen.pop("dataset", None)
+    flags = "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
+    seeds = sorted({seed for row in rows.values() for seed in row.seeds})
+    root = "" if dataset == "digits" else " --root DATA"
+    command = (
+        f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root} "
+        f"--seeds {' '.join(map(str, seeds))}{flags}"
+    )
+    return (
+        f"Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
+        f"epoch, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
+        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {command}"
+    )
+
+
+def _flag(name: str, value: Any) -> str:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
+    """A row a method, in the methods' order, then what is only quoted."""
+    subset = not next(iter(rows.values())).metrics
+    heads = ["method", "bank", "to baseline"]
+    heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
+    heads += ["paper (quoted)"] if quoted else []
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
+    for method in [m for m in METHODS if m in rows]:
+        row = rows[method]
+        bank = _mean(row.accuracy)
+        cells = [method, f"**{bank}**" if method == best else bank]
+        cells.append(_difference(row, rows.get("baseline")) if method != "baseline" else "")
+        if not subset:
+            metrics = row.metrics
+            memorized = [m["memorized"] for m in metrics if m["memorized"] is not None]
+            cells += [
+                _mean([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+                f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
+                f"{100 * statistics.mean(memorized):.1f}%" if memorized else "-",
+                f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
+            ]
+        if quoted:
+            cells.append(f"{quoted[method]:.2f}" if method in quoted else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    for name in [name for name in quoted if name not in METHODS]:
+        lines.append(f"| {name} |" + " |" * (len(heads) - 2) + f" {quoted[name]:.2f} |")
+    return [*lines, "", _standing(rows)]
+
+
+def _standing(rows: dict[str, Row]) -> str:
+    """Where AGFN stands, in words."""
+    others = {method: row for method, row in rows.items() if method != "agfn"}
+    if "agfn" not in rows or not others:
+        return "AGFN is not among these runs."
+    rival = max(others, key=lambda method: statistics.mean(others[method].accuracy))
+    ours, theirs = (statistics.mean(rows[name].accuracy) for name in ("agfn", rival))
+    standing = "AGFN leads, ahead of" if ours > theirs else "AGFN does not lead; it is behind"
+    if ours == theirs:
+        standing = "AGFN is level with"
+    points = abs(100 * (ours - theirs))
+    return f"{standing} {rival} by {points:.2f} points{_p(rows['agfn'], rows[rival])}."
+
+
+def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
+    lines = ["", "| network | bank | to the backbone alone | shuffled | leak | s/epoch |"]
+    lines[-1] += " paper, RAF-DB (quoted) |"
+    lines.append("|" + "---|" * 7)
+    by_network = {(key[2], key[0]): row for key, row in rows.items()}
+    for backbone in TARGETS["table-5"].varied["backbone"]:
+        for method in TARGETS["table-5"].methods:
+            row = by_network.get((backbone, method))
+            if row is None:
+                continue
+            alone = by_network.get((backbone, "baseline"))
+            metrics = row.metrics
+            cells = [
+                backbone if method == "baseline" else f"{backbone} + AGFN",
+                _mean(row.accuracy),
+                _difference(row, alone) if method != "baseline" else "",
+                _mean([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+                f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
+                f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
+                f"{QUOTED_BACKBONES[backbone, method]:.2f}",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _mean(shares: Sequence[float]) -> str:
+    values = [100 * share for share in shares]
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
+
+
+def _difference(row: Row, other: Row | None) -> str:
+    if other is None:
+        return ""
+    points = 100 * (statistics.mean(row.accuracy) - statistics.mean(other.accuracy))
+    return f"{points:+.2f}{_p(row, other)}"
+
+
+def _p(row: Row, other: Row) -> str:
+    """The paired test's p, on the seeds that both have."""
+    common = [seed for seed in row.seeds if seed in other.seeds]
+    if not common or row.correct.size(1) != other.correct.size(1):
+        return ""
+    first = row.correct[[row.seeds.index(seed) for seed in common]]
+    second = other.correct[[other.seeds.index(seed) for seed in common]]
+    value = paired_p_value(first, second)
+    return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"

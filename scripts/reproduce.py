@@ -1,0 +1,82 @@
+"""Runs a table or a figure of the paper: what is finished stays, what was killed is done again."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.reproduction.grid import METHODS, TARGETS, grid, quick
+from pyg_agfn.reproduction.render import render
+from pyg_agfn.reproduction.results_file import ResultsFile
+from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
+from pyg_agfn.training import parse_options
+
+
+def main() -> int:
+    """Runs what the command line asks for; returns 0, or 1 if a run failed."""
+    arguments, training = parse_arguments()
+    base = parse_options(training)
+    if arguments.quick:
+        base = quick(base)
+    cells = grid(arguments.target, base, arguments.method, arguments.seeds)
+    index, count = arguments.shard
+    cells = cells[index::count]
+    results = ResultsFile(arguments.results or base.out / "results.jsonl")
+
+    console = Console()
+    failed = run_grid(cells, base.out, results, console)
+    for path in arguments.list:
+        measure_subset(cells, base.out, path, results, console)
+    print(render(arguments.target, results.records(), base.dataset))
+    return 1 if failed else 0
+
+
+def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
+    """The grid's own options, and those that go on to each training run."""
+    parser = OneLineParser(
+        description=__doc__,
+        epilog="All options of train_pyg.py that the table does not set itself can be given too: "
+        "--root, --epochs, --lr, --precision, --device ...",
+        allow_abbrev=False,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
+    which.add_argument("--figure", type=int, choices=(1, 3, 4, 5))
+    parser.add_argument("--dataset", help="default: ferplus, and mnist for figure 4")
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="every Nth run, from the Ith")
+    parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
+    parser.add_argument("--out", type=Path, help="folder of the runs (default: runs/reproduce)")
+    parser.add_argument("--results", type=Path, help="default: results.jsonl in --out")
+    parser.add_argument(
+        "--list", nargs="+", type=Path, default=[], help="tables 3, 4: lists of test images"
+    )
+    arguments, training = parser.parse_known_args()
+    arguments.target = (
+        f"table-{arguments.table}" if arguments.table else f"figure-{arguments.figure}"
+    )
+    target = TARGETS[arguments.target]
+
+    if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
+        parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
+    given = {word.split("=")[0] for word in training}
+    own = {"--" + name.replace("_", "-") for name in (*target.varied, "seed", "noise_file")}
+    if given & own:
+        parser.error(f"{' '.join(sorted(given & own))}: {arguments.target} sets it itself")
+    try:
+        index, count = map(int, arguments.shard.split("/"))
+    except ValueError:
+        index, count = 0, 0
+    if not 0 <= index < count:
+        parser.error(f"--shard {arguments.shard}: must be I/N with 0 <= I < N")
+    arguments.shard = (index, count)
+    folder = "reproduce-quick" if arguments.quick else "reproduce"
+    training += ["--dataset", arguments.dataset or target.dataset]
+    training += ["--out", str(arguments.out or Path("runs") / folder)]
+    return arguments, training
+
+
+if __name__ == "__main__":
+    run_script("reproduce.py", main)

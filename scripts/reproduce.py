@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.reproduction.figures import draw_figure
 from pyg_agfn.reproduction.grid import METHODS, TARGETS, grid, quick
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
@@ -28,7 +29,10 @@ def main() -> int:
     failed = run_grid(cells, base.out, results, console)
     for path in arguments.list:
         measure_subset(cells, base.out, path, results, console)
-    print(render(arguments.target, results.records(), base.dataset))
+    if arguments.table or arguments.figure == 4:
+        print(render(arguments.target, results.records(), base.dataset))
+    if arguments.figure:
+        print(draw_figure(arguments.target, cells, results, arguments.pictures))
     return 1 if failed else 0
 
 
@@ -50,6 +54,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
     parser.add_argument("--out", type=Path, help="folder of the runs (default: runs/reproduce)")
     parser.add_argument("--results", type=Path, help="default: results.jsonl in --out")
+    parser.add_argument("--pictures", type=Path, default=Path("visualizations"))
     parser.add_argument(
         "--list", nargs="+", type=Path, default=[], help="tables 3, 4: lists of test images"
     )

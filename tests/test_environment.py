@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 #: conda-forge's name for a PyPI package, where it is another one.
 CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
+    "openTSNE": "opentsne",
     "torch": "pytorch",
     "torch-geometric": "pytorch_geometric",
     "torch-scatter": "pytorch_scatter",

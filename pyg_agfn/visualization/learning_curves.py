@@ -3,24 +3,12 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pyg_agfn.errors import InputError
-
-#: Okabe and Ito's colours, told apart in grey and by colour-blind readers; and a dash for each.
-METHOD_STYLES: dict[str, dict[str, Any]] = {
-    "baseline": {"color": "#D55E00", "linestyle": "-"},
-    "label-smoothing": {"color": "#F0E442", "linestyle": "-."},
-    "gce": {"color": "#000000", "linestyle": ":"},
-    "center-loss": {"color": "#CC79A7", "linestyle": "--"},
-    "scn": {"color": "#009E73", "linestyle": "-."},
-    "eac": {"color": "#56B4E9", "linestyle": "--"},
-    "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
-    "agfn": {"color": "#0072B2", "linestyle": "-"},
-}
+from pyg_agfn.visualization.palette import METHOD_STYLES
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

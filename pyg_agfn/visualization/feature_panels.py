@@ -1,0 +1,157 @@
+"""Features of the same images as several runs see them: the data of Figures 1 and 4."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import extract_features
+from pyg_agfn.evaluation.separation import Separation, measure_separation
+from pyg_agfn.nn import AGFNClassifier
+from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.training import TrainOptions, load_datasets, make_fabric, parse_options
+from pyg_agfn.visualization.embedding import embed
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One run's features of some images.
+
+    Attributes:
+        title: The method, and for a graph method whether before or after normalization.
+        positions: By t-SNE, (n, 2).
+        separation: Computed in the feature space itself, by the true labels.
+    """
+
+    title: str
+    positions: NDArray[Any]
+    separation: Separation
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """The same images in every panel.
+
+    Attributes:
+        name: ``"test images"`` or ``"training images"``.
+        images: The images; their labels as training saw them, and the true ones.
+        panels: One a run, two for a graph method.
+    """
+
+    name: str
+    images: ImageDataset
+    panels: list[Panel]
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers behind the picture."""
+        return {
+            "images": self.name,
+            "names": self.images.names,
+            "labels": self.images.labels.tolist(),
+            "true_labels": self.images.true_labels.tolist(),
+            "panels": [
+                {
+                    "title": panel.title,
+                    "separation": asdict(panel.separation),
+                    "positions": [[round(float(v), 3) for v in xy] for xy in panel.positions],
+                }
+                for panel in self.panels
+            ],
+        }
+
+
+def compare_features(
+    folders: Sequence[Path], root: str | None, points: int, seed: int = 0
+) -> list[PanelRow]:
+    """A row of test images and a row of training images, as each run sees them.
+
+    A graph method's test images are normalized by its bank. Its training images, some of which
+    are in the bank, see each other in random batches, as in training.
+
+    Args:
+        folders: Finished runs on the same images with the same labels.
+        root: Folder of the data set, where it is not as in training.
+        points: Images a row, at most.
+        seed: Of the choice of images, and of t-SNE.
+
+    Raises:
+        InputError: A run cannot be read, or the runs are not of the same images and labels.
+    """
+    runs = [load_run(folder) for folder in folders]
+    every = [_options(run, root) for run in runs]
+    train, test = load_datasets(every[0])
+    for run, options in zip(runs[1:], every[1:], strict=True):
+        other, other_test = load_datasets(options)
+        same = other.names == train.names and torch.equal(other.labels, train.labels)
+        if not same or other_test.names != test.names:
+            raise InputError(
+                f"{run.folder}: is of other images or labels than {runs[0].folder}; the same "
+                "--dataset, --train-size, --noise and --seed are needed"
+            )
+    rows = []
+    for name, images in (("test images", test), ("training images", train)):
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(images), generator=generator)[:points].sort().values
+        part = images.subset(chosen)
+        panels = [
+            Panel(title, embed(x, seed), measure_separation(x, part.true_labels))
+            for run, options in zip(runs, every, strict=True)
+            for title, x in _features(run, options, part, name == "training images", seed).items()
+        ]
+        rows.append(PanelRow(name, part, panels))
+    return rows
+
+
+def caption(rows: Sequence[PanelRow]) -> str:
+    """What the pictures do not show: a line a panel."""
+    lines = []
+    for row in rows:
+        for panel in row.panels:
+            found = panel.separation
+            lines.append(
+                f"{row.name}, {panel.title}: intra-/inter-class variance "
+                f"{found.variance_ratio:.2f}, silhouette {found.silhouette:.2f}, 10 nearest "
+                f"neighbours of the same class {found.neighbour_agreement:.1%}"
+            )
+    return "\n".join(lines)
+
+
+def save_numbers(rows: Sequence[PanelRow], path: Path) -> None:
+    """Writes the numbers behind the picture as JSON."""
+    path.write_text(json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8")
+
+
+def _options(run: Run, root: str | None) -> TrainOptions:
+    flags = [] if root is None else ["--root", root]
+    return parse_options(["--config", str(run.folder / "config.json"), *flags])
+
+
+@torch.no_grad()
+def _features(
+    run: Run, options: TrainOptions, images: ImageDataset, of_training: bool, seed: int
+) -> dict[str, Tensor]:
+    """What the classifier sees, and for a graph method what its normalizer gets, by title."""
+    fabric = make_fabric(options)
+    model = run.model.to(fabric.device)
+    x = extract_features(model, Batches(images, 256, fabric.device), fabric.autocast())
+    method = run.card.method
+    if not isinstance(model, AGFNClassifier) or run.references is None:
+        return {method: x.cpu()}
+    projected = model.agfn.projector(x)
+    if of_training:
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        order = order.to(x.device)
+        parts = [model.agfn(x[part]) for part in order.split(run.card.batch_size)]
+        normalized = torch.empty_like(torch.cat(parts)).index_copy_(0, order, torch.cat(parts))
+    else:
+        bank = run.references.bank.to(fabric.device)
+        normalized = torch.cat([bank(part) for part in x.split(1024)])
+    return {f"{method}, before": projected.cpu(), f"{method}, after": normalized.cpu()}

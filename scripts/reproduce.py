@@ -20,9 +20,9 @@ def main() -> int:
     base = parse_options(training)
     if arguments.quick:
         base = quick(base)
-    cells = grid(arguments.target, base, arguments.method, arguments.seeds)
+    every = grid(arguments.target, base, arguments.method, arguments.seeds)
     index, count = arguments.shard
-    cells = cells[index::count]
+    cells = every[index::count]
     results = ResultsFile(arguments.results or base.out / "results.jsonl")
 
     console = Console()
@@ -32,7 +32,8 @@ def main() -> int:
     if arguments.table or arguments.figure == 4:
         print(render(arguments.target, results.records(), base.dataset))
     if arguments.figure:
-        print(draw_figure(arguments.target, cells, results, arguments.pictures))
+        points = 200 if arguments.quick else 2000
+        print(draw_figure(arguments.target, every, results, arguments.pictures, points))
     return 1 if failed else 0
 
 

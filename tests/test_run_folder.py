@@ -1,14 +1,24 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.nn import ReferenceBank
-from pyg_agfn.run_folder import ModelCard, References, load_run, save_model
+from pyg_agfn.nn import AGFNClassifier, ReferenceBank
+from pyg_agfn.run_folder import (
+    Answers,
+    Method,
+    ModelCard,
+    References,
+    load_answers,
+    load_run,
+    save_answers,
+    save_model,
+)
 
 
 def card(method: str = "agfn", **changes) -> ModelCard:
@@ -135,3 +145,49 @@ def test_json_that_is_no_object_is_refused(run):
     (run / "model.json").write_text("[]")
     with pytest.raises(InputError, match="must be a JSON object"):
         load_run(run)
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_method_comes_back_with_the_logits_it_had(tmp_path, method):
+    torch.manual_seed(0)
+    model = card(method).build().eval()
+    references = None
+    if isinstance(model, AGFNClassifier):
+        images = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+        bank = ReferenceBank.from_features(model.agfn, torch.randn(5, model.num_features), 32)
+        names = [f"{i}.png" for i in range(5)]
+        references = References(bank, images, torch.arange(5) % 3, names)
+    save_model(tmp_path, card(method), model, references)
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(load_run(tmp_path).model(images), model(images))
+
+
+def test_answers_come_back(tmp_path):
+    answers = Answers(torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), torch.tensor([0, 1, 1]))
+    save_answers(tmp_path, answers)
+    found = load_answers(tmp_path)
+    assert torch.equal(found.logits, answers.logits)
+    assert found.correct.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"logits": torch.zeros(3, 2)},
+        {"logits": torch.zeros(3, 2), "labels": torch.zeros(4)},
+        {"logits": torch.zeros(3), "labels": torch.zeros(3)},
+    ],
+)
+def test_answers_that_do_not_fit_are_refused(tmp_path, tensors):
+    save_file(tensors, tmp_path / "answers.safetensors")
+    with pytest.raises(InputError, match=r"answers\.safetensors: must hold logits"):
+        load_answers(tmp_path)
+
+
+def test_answers_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"answers\.safetensors: there is no such file"):
+        load_answers(tmp_path)
+    (tmp_path / "answers.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(InputError, match=r"answers\.safetensors: cannot be read"):
+        load_answers(tmp_path)

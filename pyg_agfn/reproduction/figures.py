@@ -29,6 +29,8 @@ def draw_figure(
 ) -> str:
     """Draws a figure as PNG and SVG with its numbers as JSON; returns its caption.
 
+    While runs that it needs have no result, it says so and draws nothing.
+
     Args:
         target: ``"figure-1"``, ``"figure-3"``, ``"figure-4"`` or ``"figure-5"``.
         cells: The runs of the figure; those of the first seed are drawn, of Figure 3 all that
@@ -38,12 +40,12 @@ def draw_figure(
         points: Images a panel of Figures 1 and 4, at most.
 
     Raises:
-        InputError: A run that the figure needs is not finished, or nothing can be written.
+        InputError: Nothing can be written.
     """
     finished = [options for options in cells if results.has(options)]
     if len(finished) < (1 if target == "figure-3" else len(cells)):
         missing = len(cells) - len(finished)
-        raise InputError(f"{target}: {missing} of {len(cells)} runs have no result yet")
+        return f"{target} is not drawn: {missing} of {len(cells)} runs have no result yet"
     dataset = cells[0].dataset
     base = pictures / f"{target.replace('-', '')}_{dataset}"
     paths = [Path(f"{base}.png"), Path(f"{base}.svg")]

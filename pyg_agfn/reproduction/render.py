@@ -174,9 +174,9 @@ def _standing(rows: dict[str, Row]) -> str:
         return "AGFN is not among these runs."
     rival = max(others, key=lambda method: statistics.mean(others[method].accuracy))
     ours, theirs = (statistics.mean(rows[name].accuracy) for name in ("agfn", rival))
-    standing = "AGFN leads, ahead of" if ours > theirs else "AGFN does not lead; it is behind"
     if ours == theirs:
-        standing = "AGFN is level with"
+        return f"AGFN is level with {rival}."
+    standing = "AGFN leads, ahead of" if ours > theirs else "AGFN does not lead; it is behind"
     points = abs(100 * (ours - theirs))
     return f"{standing} {rival} by {points:.2f} points{_p(rows['agfn'], rows[rival])}."
 

@@ -256,4 +256,6 @@ def _describe(hint: Any) -> str:
         kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
+    return {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}.get(
+        kind, "text"
+    )

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from scipy.stats import binomtest
+from scipy.stats import t as t_distribution
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from pyg_agfn.evaluation import compare, memorized_share, score
+from pyg_agfn.evaluation import compare, memorized_share, paired_p_value, score
 from pyg_agfn.evaluation.scores import wilson_interval
 
 
@@ -48,3 +50,32 @@ def test_memorized_counts_wrong_labels_only():
     predicted = torch.tensor([0, 0, 2, 1, 1])
     assert memorized_share(predicted, labels, true) == pytest.approx(2 / 3)
     assert memorized_share(predicted, labels, labels) is None
+
+
+def test_the_paired_test_of_one_seed_is_mcnemars():
+    torch.manual_seed(0)
+    first, second = torch.rand(1, 200) < 0.8, torch.rand(1, 200) < 0.7
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    expected = binomtest(only_first, only_first + only_second).pvalue
+    assert paired_p_value(first, second) == pytest.approx(expected)
+    assert paired_p_value(first, first) == 1.0
+
+
+def test_the_paired_test_of_several_seeds_takes_each_images_mean():
+    torch.manual_seed(0)
+    first, second = torch.rand(3, 300) < 0.8, torch.rand(3, 300) < 0.7
+    difference = (first.double() - second.double()).mean(0)
+    t = difference.mean() / (difference.std() / 300**0.5)
+    assert paired_p_value(first, second) == pytest.approx(2 * t_distribution.sf(abs(t), 299))
+    assert paired_p_value(first, first[[1, 2, 0]]) == 1.0
+
+
+def test_the_paired_test_finds_no_difference_in_chance():
+    """Two equally good classifiers: p is below 0.05 about one time in twenty."""
+    torch.manual_seed(0)
+    small = 0
+    for _ in range(400):
+        first, second = torch.rand(2, 3, 200) < 0.7
+        small += paired_p_value(first, second) < 0.05
+    assert 6 <= small <= 36

@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation import paired_p_value
+from pyg_agfn.reproduction.grid import METHODS, cell_name, grid, settings
+from pyg_agfn.reproduction.render import render
+from pyg_agfn.reproduction.results_file import pack
+from pyg_agfn.training import TrainOptions
+
+
+def ferplus(**given) -> TrainOptions:
+    return TrainOptions.for_dataset("ferplus", root=Path("DATA"), epochs=14, lr=0.05, **given)
+
+
+def record(options: TrainOptions, correct: torch.Tensor, **more) -> dict:
+    accuracy = float(correct.double().mean())
+    metrics = {
+        "accuracy": {"bank": accuracy, "shuffled": {"mean": accuracy - 0.01}},
+        "leak": 0.123,
+        "memorized": 0.25,
+        "seconds_per_epoch": 38.0,
+        "test_images": len(correct),
+    }
+    return {
+        "cell": cell_name(options),
+        "settings": settings(options),
+        "metrics": metrics,
+        "correct": pack(correct),
+        **more,
+    }
+
+
+def answers(right: int) -> torch.Tensor:
+    return torch.arange(100) < right
+
+
+def lines(text: str, method: str) -> list[list[str]]:
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows if row[0].strip() == method]
+
+
+def test_table_1_has_ours_beside_the_papers_with_the_paired_test():
+    right = {"baseline": 70, "scn": 75, "agfn": 72}
+    records = [
+        record(options, answers(right[options.method[0]]))
+        for options in grid("table-1", ferplus(), tuple(right), [0])
+    ]
+    text = render("table-1", records, "ferplus")
+    p = paired_p_value(answers(75)[None], answers(70)[None])
+    assert lines(text, "scn") == [
+        ["scn", "**75.00**", f"+5.00 (p = {p:.3f})", "74.00", "+12.3", "25.0%", "38.0", "89.35"]
+    ]
+    assert lines(text, "baseline")[0][1:3] == ["70.00", ""]
+    assert lines(text, "baseline")[0][-1] == "85.37"
+    assert lines(text, "TransFER") == [["TransFER", "", "", "", "", "", "", "90.83"]]
+    assert "AGFN does not lead; it is behind scn by 3.00 points (p = 0.250)." in text
+    assert "paper (quoted)" in text
+    assert "| bank |" in text
+    assert "on 100 images (ferplus, valid split), last epoch, mean over 1 seed:" in text
+    assert "--table 1 --dataset ferplus --root DATA --seeds 0 --epochs 14 --lr 0.05" in text
+
+
+def test_seeds_are_averaged_with_their_standard_deviation():
+    records = [
+        record(options, answers(70 + 2 * options.seed))
+        for options in grid("table-1", ferplus(), ("agfn",), [2, 0, 1])
+    ]
+    text = render("table-1", records, "ferplus")
+    assert lines(text, "agfn")[0][1] == "**72.00 ± 2.00**"
+    assert "mean ± standard deviation over 3 seeds" in text
+    assert "--seeds 0 1 2" in text
+
+
+def test_agfn_leads_where_it_leads():
+    right = {"baseline": 70, "agfn": 90}
+    records = [
+        record(options, answers(right[options.method[0]]))
+        for options in grid("table-1", ferplus(), tuple(right), [0])
+    ]
+    assert "AGFN leads, ahead of baseline by 20.00 points (p < 0.001)." in render(
+        "table-1", records, "ferplus"
+    )
+
+
+def test_noise_levels_are_parts_and_other_runs_stay_out():
+    base = ferplus()
+    records = [
+        record(options, answers(round(100 * (0.9 - options.noise))))
+        for target in ("table-1", "table-2")
+        for options in grid(target, base, ("baseline", "agfn"), [0])
+    ]
+    text = render("table-2", records, "ferplus")
+    assert [row[1].strip("*") for row in lines(text, "agfn")] == ["80.00", "70.00"]
+    assert [row[-1] for row in lines(text, "agfn")] == ["87.03", "86.55"]
+    assert text.index("**10% wrong labels**") < text.index("**20% wrong labels**")
+    assert [row[1].strip("*") for row in lines(render("table-1", records, "ferplus"), "agfn")] == [
+        "90.00"
+    ]
+
+
+def test_runs_of_another_recipe_are_never_averaged_with_these():
+    records = [
+        record(options, answers(right))
+        for epochs, right in ((14, 70), (28, 80))
+        for options in grid(
+            "table-1",
+            TrainOptions.for_dataset("ferplus", root=Path("DATA"), epochs=epochs),
+            ("agfn",),
+            [0],
+        )
+    ]
+    text = render("table-1", records, "ferplus")
+    assert [row[1] for row in lines(text, "agfn")] == ["**70.00**", "**80.00**"]
+    assert "--epochs 28" in text
+
+
+def test_table_5_compares_each_backbone_with_itself_and_quotes():
+    records = [
+        record(options, answers(60 if options.method == ("baseline",) else 70))
+        for options in grid("table-5", ferplus(), METHODS, [0])
+    ]
+    text = render("table-5", records, "ferplus")
+    row = lines(text, "resnet152 + AGFN")[0]
+    assert row[1:3] == ["70.00", "+10.00 (p = 0.002)"]
+    assert row[-1] == "87.22"
+    assert lines(text, "resnet34")[0][2] == ""
+
+
+def test_the_lists_of_tables_3_and_4_have_a_part_each():
+    records = []
+    for options in grid("table-4", ferplus(), ("baseline", "agfn"), [0]):
+        records.append(record(options, answers(70)))
+        for name, n in (("pose_30", 20), ("pose_45", 10)):
+            found = record(options, answers(70)[:n], subset=name, images=n)
+            del found["metrics"]
+            records.append(found)
+    text = render("table-4", records, "ferplus")
+    assert text.index("**pose_30**") < text.index("**pose_45**")
+    assert [row[1].strip("*") for row in lines(text, "agfn")] == ["100.00", "100.00"]
+    assert lines(text, "agfn")[0][-1] == "84.87"
+    assert "shuffled" not in text
+    assert "AGFN is level with baseline." in text
+
+
+def test_no_finished_run_is_said_with_the_command():
+    failed = {"cell": "x", "settings": settings(ferplus(method=("agfn",))), "error": "nan"}
+    with pytest.raises(InputError, match=r"no finished run of table-1 on ferplus.*--table 1"):
+        render("table-1", [failed], "ferplus")

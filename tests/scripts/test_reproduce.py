@@ -1,0 +1,99 @@
+import json
+
+import pytest
+
+SMALL = [
+    *("--dataset", "digits", "--seeds", "0", "--quick", "--feature-dim", "16"),
+    *("--method", "baseline", "agfn"),
+]
+
+
+def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
+    first = script("reproduce.py", "--table", 2, *SMALL)
+    assert first.returncode == 0, first.stderr
+    assert "**10% wrong labels**" in first.stdout
+    assert "| method | bank | to baseline | shuffled |" in first.stdout
+    again = script("reproduce.py", "--table", 2, *SMALL)
+    assert again.stdout.count(": has a result") == 4
+    table = again.stdout[again.stdout.index("Accuracy in %") :]
+    assert table in first.stdout
+    results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
+    assert len(results.read_text().splitlines()) == 4
+
+    rendered = script("render_results.py", results, "--table", 2, "--dataset", "digits")
+    assert rendered.returncode == 0
+    assert rendered.stdout.strip() == table.strip()
+
+
+def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
+    arguments = ["--figure", 5, *SMALL, "--pictures", "pictures"]
+    first = script("reproduce.py", *arguments, "--shard", "0/2")
+    assert "figure-5 is not drawn: 1 of 2 runs have no result yet" in first.stdout
+    assert first.returncode == 0
+    second = script("reproduce.py", *arguments, "--shard", "1/2")
+    assert "written: pictures/figure5_digits.*" in second.stdout
+    results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
+    methods = [json.loads(line)["settings"]["method"] for line in results.read_text().splitlines()]
+    assert methods == [["baseline"], ["agfn"]]
+
+
+@pytest.mark.parametrize("figure", [1, 3, 4, 5])
+def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, figure):
+    if figure == 3:
+        from pyg_agfn.reproduction import grid
+
+        target = grid.TARGETS["figure-3"]
+        monkeypatch.setitem(target.varied, "batch_size", (32, 128))
+        monkeypatch.setitem(grid._BACKBONES, "backbone", ("small-cnn", "resnet18"))
+    result = script("reproduce.py", "--figure", figure, *SMALL, "--pictures", "pictures")
+    assert result.returncode == 0, result.stderr
+    base = tmp_path / "pictures" / f"figure{figure}_digits"
+    for ending in (".png", ".svg", ".json"):
+        assert base.with_suffix(ending).stat().st_size > 100
+    numbers = json.loads(base.with_suffix(".json").read_text())
+    if figure == 3:
+        assert set(numbers["bank accuracy by batch size"]["agfn"]) == {"32", "128"}
+        assert set(numbers["by backbone"]["baseline"]) == {"small-cnn", "resnet18"}
+    elif figure == 5:
+        assert len(numbers["images"]) == 12
+        assert set(numbers["most ambiguous tenth"]) == {"baseline", "agfn"}
+    else:
+        assert base.with_suffix(".html").is_file()
+        assert numbers[1]["labels"] != numbers[1]["true_labels"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "one of the arguments --table --figure is required"),
+        (["--table", "6"], "invalid choice"),
+        (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
+        (["--table", "5", "--backbone=resnet18"], "--backbone: table-5 sets it itself"),
+        (["--table", "1", "--seed", "3"], "--seed: table-1 sets it itself"),
+        (["--table", "3"], "need --list"),
+        (["--table", "1", "--list", "x.txt"], "need --list"),
+        (["--table", "1", "--shard", "2/2"], "--shard 2/2: must be I/N"),
+        (["--table", "1", "--shard", "x"], "--shard x: must be I/N"),
+        (["--table", "1"], "--dataset ferplus needs --root"),
+        (["--table", "1", "--epoch", "3"], "unrecognized arguments: --epoch"),
+        (["--table", "1", "--root", "nowhere"], "--root nowhere: looked for"),
+    ],
+)
+def test_bad_input_is_one_line(script, arguments, complaint):
+    result = script("reproduce.py", *arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["missing.jsonl", "--table", "1"], "missing.jsonl: there is no such file"),
+        ([__file__, "--table", "1"], "no finished run of table-1 on ferplus"),
+    ],
+)
+def test_rendering_bad_input_is_one_line(script, arguments, complaint):
+    result = script("render_results.py", *arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr

@@ -11,9 +11,11 @@ import time
 import torch
 from lightning.fabric import Fabric
 
+from pyg_agfn.rivals import make_objective
 from pyg_agfn.run_folder import ModelCard
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.losses import LOSSES
 
 STEPS = 12
 SIDES = {
@@ -27,7 +29,7 @@ SIDES = {
 def main() -> None:
     """Prints the medians and their ratios to the baseline's."""
     images = torch.randn(256, 1, 48, 48).to(memory_format=torch.channels_last)
-    labels = torch.randint(0, 8, (256,))
+    labels, index = torch.randint(0, 8, (256,)), torch.arange(256)
     descents = {}
     for name, (method, descent, samples) in SIDES.items():
         card = ModelCard(method, "resnet18", tuple("abcdefgh"), 1, 48, 48, samples=samples)  # type: ignore[arg-type]
@@ -35,12 +37,13 @@ def main() -> None:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
         options = TrainOptions(descent=descent)  # type: ignore[arg-type]
-        descents[name] = CoordinateDescent(fabric, model, options, STEPS + 2)
+        objective = make_objective(method, LOSSES[options.loss])
+        descents[name] = CoordinateDescent(fabric, model, objective, options, STEPS + 2)
     seconds: dict[str, list[float]] = {name: [] for name in SIDES}
     for step in range(STEPS + 2):
         for name, side in descents.items():
             start = time.perf_counter()
-            side.step(images, labels)
+            side.step(images, labels, index, epoch=1)
             if step >= 2:  # the first ones set up the kernels
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}

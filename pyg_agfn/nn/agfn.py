@@ -14,7 +14,7 @@ from pyg_agfn.nn.graph_normalizer import GraphNormalizer
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
 from pyg_agfn.transforms.similarity_edges import Mode
 
-Propagation = Literal["dense", "edges"]
+Propagation = Literal["dense", "edges", "tiles"]
 
 
 class AGFN(nn.Module):
@@ -39,7 +39,8 @@ class AGFN(nn.Module):
         propagation (str): ``"dense"`` multiplies with the adjacency matrix: fast, with the exact
             gradient of every pair. ``"edges"`` goes by way of a :class:`~torch_geometric.data.Data`
             and :class:`~torch_geometric.nn.GCNConv`: the same values, with the gradient of the
-            pairs that ``edges`` lists. (default: :obj:`"dense"`)
+            pairs that ``edges`` lists. ``"tiles"`` is for thousands of nodes: the gradient of
+            every pair, in memory of the drawn edges. (default: :obj:`"dense"`)
 
     Shapes:
         - **input:** :math:`(N, F_{in})`, batch :math:`(N)` *(optional)*
@@ -98,6 +99,8 @@ class AGFN(nn.Module):
             data = self.edges(Data(x=x, batch=batch), mode)
             out: Tensor = self.normalizer(data.x, data.edge_index, data.edge_weight)
             return out
+        if self.propagation == "tiles":
+            return self.normalizer.tiled_forward(x, self.edges, batch, mode)
         return self.normalizer.dense_forward(x, self.edges.adjacency(x, batch, mode))
 
     def graph(self, x: Tensor, batch: Tensor | None = None) -> Data:

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 
+from pyg_agfn.nn.tiled_normalizer import normalize_in_tiles
+from pyg_agfn.transforms.similarity_edges import Mode, SimilarityEdges
+
 
 def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
     r"""Eq. 6's propagation of transformed features :math:`H = XW` over a dense adjacency.
@@ -95,6 +98,28 @@ class GraphNormalizer(nn.Module):
         h = self.conv.lin(x)
         if adj is not None:
             h = normalize_features(h, adj).flatten(0, 1)
+        return h if self.conv.bias is None else h + self.conv.bias
+
+    def tiled_forward(
+        self,
+        x: Tensor,
+        edges: SimilarityEdges,
+        batch: Tensor | None = None,
+        mode: Mode | None = None,
+    ) -> Tensor:
+        r"""The same over the graph that ``edges`` gives to ``x``, without an :math:`N^2` matrix.
+
+        Args:
+            x (Tensor): Node features, whose cosines decide on the edges too.
+            edges (SimilarityEdges): Graph generator.
+            batch (LongTensor, optional): The graph of each node.
+            mode (str, optional): Overrides the generator's own mode.
+
+        Shapes:
+            - **input:** :math:`(|\mathcal{V}|, F_{in})`, batch :math:`(|\mathcal{V}|)`
+            - **output:** :math:`(S \cdot |\mathcal{V}|, F_{out})`, draw after draw
+        """
+        h = normalize_in_tiles(self.conv.lin(x), x, edges, batch, mode).flatten(0, 1)
         return h if self.conv.bias is None else h + self.conv.bias
 
     def __repr__(self) -> str:

@@ -132,6 +132,8 @@ class PoissonEdges(SimilarityEdges):
             :math:`A` constant for them. (default: :obj:`False`)
         pairs (str): ``"sampled"`` or ``"all"``, see above. (default: :obj:`"sampled"`)
         generator (torch.Generator, optional): Source of the draws, on the features' device.
+        tile_size (int, optional): Rows of pairs at once where edges are drawn in tiles
+            (:meth:`draw_in_tiles`, and ``AGFN(propagation="tiles")``).
 
     Shapes:
         - **input:** ``data.x`` :math:`(|\mathcal{V}|, F)`, ``data.batch``
@@ -155,8 +157,9 @@ class PoissonEdges(SimilarityEdges):
         feature_gradient: bool = False,
         pairs: Pairs = "sampled",
         generator: torch.Generator | None = None,
+        tile_size: int | None = None,
     ) -> None:
-        super().__init__(pairs)
+        super().__init__(pairs, tile_size)
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         if mode not in get_args(Mode):
@@ -183,18 +186,23 @@ class PoissonEdges(SimilarityEdges):
     def expected_weight(self, similarity: Tensor) -> Tensor:
         return edge_probability(poisson_rate(similarity, self.alpha, self.beta))
 
+    def draw(self, similarity: Tensor) -> Tensor:
+        return sample_edges(self.expected_weight(similarity), self.num_samples, self.generator) > 0
+
+    def parameters_by_pair(self, num_pairs: Tensor) -> tuple[Tensor, Tensor]:
+        r""":math:`\alpha` and :math:`\beta`, whose gradient is Eq. 11's mean over the pairs."""
+        if not self.average:
+            return self.alpha, self.beta
+        share = num_pairs.to(self.alpha.dtype).clamp(min=1).reciprocal()
+        return scale_gradient(self.alpha, share), scale_gradient(self.beta, share)
+
     def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
-        alpha: Tensor = self.alpha
-        beta: Tensor = self.beta
-        if self.average:
-            # Eq. 11's mean over the pairs. Counted as a tensor: a number would make a GPU wait.
-            num_pairs = alpha.new_tensor(x.size(0) ** 2) if joinable is None else joinable.sum()
-            share = num_pairs.to(alpha.dtype).clamp(min=1).reciprocal()
-            alpha, beta = scale_gradient(alpha, share), scale_gradient(beta, share)
-
+        # Counted as a tensor: a number would make a GPU wait.
+        num_pairs = self.alpha.new_tensor(len(x) ** 2) if joinable is None else joinable.sum()
+        alpha, beta = self.parameters_by_pair(num_pairs)
         rate = poisson_rate(cosine_similarity(x), alpha, beta)
         probability = edge_probability(rate)
         if (mode or self.mode) == "expectation":

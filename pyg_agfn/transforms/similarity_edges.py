@@ -6,6 +6,8 @@ Recognition*, Section 3.1.
 
 import copy
 from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -48,6 +50,58 @@ def same_graph(batch: Tensor) -> Tensor:
     return batch.unsqueeze(1) == batch.unsqueeze(0)
 
 
+#: Pairs that a tile holds at most, where its size is not given.
+TILE_PAIRS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Tiles:
+    r"""All pairs of nodes, a tile of rows at a time.
+
+    Each tile is a slice of target nodes, their similarity to all nodes :math:`(n, N)`, and which of
+    these pairs are of one graph, or None where all are.
+
+    Attributes:
+        unit: Features of length 1, or 0, :math:`(N, F)`.
+        batch: The graph of each node, :math:`(N)`; None for one graph.
+        size: Rows of a tile.
+    """
+
+    unit: Tensor
+    batch: Tensor | None
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.unit) // self.size)
+
+    def __getitem__(self, index: int) -> tuple[slice, Tensor, Tensor | None]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rows = slice(index * self.size, (index + 1) * self.size)
+        joinable = None
+        if self.batch is not None:
+            joinable = self.batch[rows].unsqueeze(1) == self.batch.unsqueeze(0)
+        with torch.autocast(self.unit.device.type, enabled=False):
+            return rows, self.unit[rows] @ self.unit.t(), joinable
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        return (self[index] for index in range(len(self)))
+
+    def graphs(self) -> Iterator[Tensor]:
+        """The nodes of each graph."""
+        if self.batch is None:
+            yield torch.arange(len(self.unit), device=self.unit.device)
+            return
+        for graph in self.batch.unique():
+            yield (self.batch == graph).nonzero().squeeze(1)
+
+    def num_pairs(self) -> Tensor:
+        """Ordered pairs of nodes of one graph, as a tensor: a number would make a GPU wait."""
+        if self.batch is None:
+            return torch.tensor(len(self.unit) ** 2, device=self.unit.device)
+        return torch.bincount(self.batch).square().sum()
+
+
 class SimilarityEdges(BaseTransform, nn.Module):
     r"""Base of the transforms that join the nodes of a graph by their features' similarity.
 
@@ -58,10 +112,15 @@ class SimilarityEdges(BaseTransform, nn.Module):
         pairs (str): Which ordered pairs ``edge_index`` lists. ``"sampled"``: those with
             :math:`a_{ij} \neq 0`. ``"all"``: every pair of nodes of one graph, the unconnected
             ones with weight 0, so that the gradient reaches them through *any* PyG layer.
+        tile_size (int, optional): Target nodes of which all pairs are looked at at once, when
+            edges are drawn in tiles; as many as make 16 million pairs if not given.
     """
 
-    def __init__(self, pairs: Pairs = "sampled") -> None:
+    def __init__(self, pairs: Pairs = "sampled", tile_size: int | None = None) -> None:
         nn.Module.__init__(self)
+        if tile_size is not None and tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1, got {tile_size}")
+        self.tile_size = tile_size
         if pairs not in get_args(Pairs):
             raise ValueError(f"pairs must be one of {get_args(Pairs)}, got {pairs!r}")
         self.pairs = pairs
@@ -83,6 +142,42 @@ class SimilarityEdges(BaseTransform, nn.Module):
             - **input:** :math:`(|\mathcal{V}|, F)`, batch :math:`(|\mathcal{V}|)`
             - **output:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`, ``float32`` or ``float64``
         """
+
+    @abstractmethod
+    def draw(self, similarity: Tensor) -> Tensor:
+        r"""Which of some pairs are joined, without a gradient.
+
+        Shapes:
+            - **input:** similarity of n targets to all nodes, :math:`(n, N)`
+            - **output:** booleans :math:`(S, n, N)`
+        """
+
+    def tiles(self, x: Tensor, batch: Tensor | None = None) -> Tiles:
+        """All pairs of nodes with features ``x``, a tile of rows at a time."""
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            unit = _unit_rows(x.detach())
+        return Tiles(unit, batch, self.tile_size or max(1, TILE_PAIRS // max(len(x), 1)))
+
+    @torch.no_grad()
+    def draw_in_tiles(self, tiles: Tiles) -> list[tuple[Tensor, Tensor, Tensor]]:
+        r"""Source, target and similarity of each edge of each draw.
+
+        Memory is :math:`O(N \cdot \text{tile} + |\mathcal{E}|)`, never :math:`N^2`. For one draw
+        on the CPU the edges are those of :meth:`adjacency` with the same seed.
+        """
+        parts: list[list[tuple[Tensor, Tensor, Tensor]]] = []
+        for rows, similarity, joinable in tiles:
+            drawn = self.draw(similarity)
+            if joinable is not None:
+                drawn &= joinable
+            parts = parts or [[] for _ in drawn]
+            for edges, joined in zip(parts, drawn, strict=True):
+                target, source = joined.nonzero(as_tuple=True)
+                edges.append((source, target + rows.start, similarity[target, source]))
+        return [
+            (torch.cat(source), torch.cat(target), torch.cat(similarity))
+            for source, target, similarity in (zip(*edges, strict=True) for edges in parts)
+        ]
 
     def __call__(self, data: Data, mode: Mode | None = None) -> Data:
         # Both parents define __call__. This one copies as BaseTransform's does, so that the

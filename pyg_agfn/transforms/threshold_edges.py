@@ -25,6 +25,7 @@ class ThresholdEdges(SimilarityEdges):
         threshold (float): Pairs above it are joined. (default: :obj:`0.5`)
         pairs (str): ``"sampled"`` lists the edges, ``"all"`` every pair of nodes of one graph.
             (default: :obj:`"sampled"`)
+        tile_size (int, optional): Rows of pairs at once where edges are listed in tiles.
 
     Shapes:
         - **input:** ``data.x`` :math:`(|\mathcal{V}|, F)`, ``data.batch``
@@ -33,12 +34,17 @@ class ThresholdEdges(SimilarityEdges):
           :math:`(|\mathcal{E}|)`
     """
 
-    def __init__(self, threshold: float = 0.5, pairs: Pairs = "sampled") -> None:
-        super().__init__(pairs)
+    def __init__(
+        self, threshold: float = 0.5, pairs: Pairs = "sampled", tile_size: int | None = None
+    ) -> None:
+        super().__init__(pairs, tile_size)
         self.threshold = threshold
 
     def expected_weight(self, similarity: Tensor) -> Tensor:
         return (similarity > self.threshold).to(similarity.dtype)
+
+    def draw(self, similarity: Tensor) -> Tensor:
+        return (similarity > self.threshold).unsqueeze(0)
 
     def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
         adj = self.expected_weight(cosine_similarity(x.detach()))

@@ -1,6 +1,7 @@
 """What the scripts share: errors as one line, and their exit codes."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -20,7 +21,8 @@ def run_script(name: str, main: Callable[[], int]) -> NoReturn:
     try:
         code = main()
     except InputError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+            print(f"{name}: error: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted; finished runs are kept", file=sys.stderr)

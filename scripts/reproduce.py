@@ -1,6 +1,7 @@
 """Runs a table or a figure of the paper: what is finished stays, what was killed is done again."""
 
 import argparse
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -60,6 +61,8 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         "--list", nargs="+", type=Path, default=[], help="tables 3, 4: lists of test images"
     )
     arguments, training = parser.parse_known_args()
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        parser.error("not under torchrun: start the command several times, or give --shard")
     arguments.target = (
         f"table-{arguments.table}" if arguments.table else f"figure-{arguments.figure}"
     )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.distributed import own_rows
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -15,9 +16,7 @@ def to_float(images: Tensor) -> Tensor:
     return images.div_(127.5).sub_(1)
 
 
-def warp(
-    images: Tensor, generator: torch.Generator, shift: float = 0.1, degrees: float = 10.0
-) -> Tensor:
+def warp(images: Tensor, draw: Tensor, shift: float = 0.1, degrees: float = 10.0) -> Tensor:
     r"""Crop, flip and small rotation, the usual augmentation of facial images.
 
     Each image is moved (a crop of the padded image), mirrored with probability 1/2 and turned,
@@ -27,15 +26,15 @@ def warp(
 
     Args:
         images (Tensor): Floats, -1..1.
-        generator (torch.Generator): On the CPU, so that every device sees the same draws.
+        draw (Tensor): Of each image, turn, flip and move to the right and down, uniform in 0..1.
         shift (float): Furthest move either way, a share of the image's size.
         degrees (float): Furthest turn either way.
 
     Shapes:
-        - **input, output:** :math:`(N, C, H, W)`
+        - **input:** :math:`(N, C, H, W)`, draws :math:`(4, N)`
+        - **output:** :math:`(N, C, H, W)`
     """
-    n, _, height, width = images.shape
-    draw = torch.rand(4, n, generator=generator).to(images.device)
+    _, _, height, width = images.shape
     angle = (2 * draw[0] - 1) * torch.pi / 180 * degrees
     mirror = torch.where(draw[1] < 0.5, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
@@ -49,19 +48,20 @@ def warp(
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def erase(images: Tensor, generator: torch.Generator, probability: float = 0.5) -> Tensor:
+def erase(images: Tensor, draw: Tensor, probability: float = 0.5) -> Tensor:
     r"""Makes a rectangle of 2 to 20% of an image grey (random erasing).
 
     Args:
         images (Tensor): Floats, -1..1.
-        generator (torch.Generator): On the CPU, so that every device sees the same draws.
+        draw (Tensor): Of each image, the rectangle's area, aspect, top and left, and whether there
+            is one, uniform in 0..1.
         probability (float): Share of the images that lose a rectangle.
 
     Shapes:
-        - **input, output:** :math:`(N, C, H, W)`
+        - **input:** :math:`(N, C, H, W)`, draws :math:`(5, N)`
+        - **output:** :math:`(N, C, H, W)`
     """
-    n, _, height, width = images.shape
-    draw = torch.rand(5, n, generator=generator).to(images.device)
+    _, _, height, width = images.shape
     area = 0.02 + 0.18 * draw[0]
     aspect = (2 * draw[1] - 1).exp()  # 0.37 to 2.7, symmetric in the logarithm
     box_height, box_width = (area * aspect).sqrt(), (area / aspect).sqrt()
@@ -84,7 +84,8 @@ class Batches:
 
     Args:
         dataset (ImageDataset): Images and labels.
-        batch_size (int): Images a batch; all of them if there are fewer.
+        batch_size (int): Images a batch; all of them if there are fewer. Of a shuffled pass each
+            process (:mod:`pyg_agfn.distributed`) gets its part of the batch that one would get.
         device (torch.device): Where batches are wanted.
         shuffle (bool): Draw the order; else it is the data set's, without augmentation.
         augmented (bool): Pass the images through :func:`warp` and :func:`erase`.
@@ -129,16 +130,25 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         n = self.labels.numel()
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
-        for chosen in order.split(self.batch_size)[: len(self)]:
-            images = self.images[chosen.to(self.images.device)].to(self.device)
-            images = to_float(images)
+        for batch in order.split(self.batch_size)[: len(self)]:
+            # Draws are of the whole batch, whatever part of it this process has.
+            part = own_rows(len(batch)) if self.shuffle else slice(None)
+            chosen = batch[part]
+            images = to_float(self.images[chosen.to(self.images.device)].to(self.device))
             if self.augmented:
-                images = warp(images, self.generator)
+                images = warp(images, self._draw(4, len(batch), self.generator)[:, part])
             mirrored = images.flip(-1)
             if self.augmented:
-                images = erase(images, self.generator)
+                images = erase(images, self._draw(5, len(batch), self.generator)[:, part])
             if self.mirrored:
                 if not self.augmented:
-                    images = erase(images, self.mirror_generator)
-                images = torch.cat([images, erase(mirrored, self.mirror_generator)])
+                    images = erase(
+                        images, self._draw(5, len(batch), self.mirror_generator)[:, part]
+                    )
+                draw = self._draw(5, len(batch), self.mirror_generator)[:, part]
+                images = torch.cat([images, erase(mirrored, draw)])
             yield images, self.labels[chosen.to(self.device)], chosen
+
+    def _draw(self, count: int, n: int, generator: torch.Generator) -> Tensor:
+        # On the CPU, so that every device sees the same numbers.
+        return torch.rand(count, n, generator=generator).to(self.device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import MLP
 
+from pyg_agfn.distributed import gather_rows, own_rows, world_size
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
 from pyg_agfn.transforms.similarity_edges import Mode
@@ -82,6 +83,9 @@ class AGFN(nn.Module):
         self.propagation: Propagation = propagation
         #: Whether samples see each other. Off, each is treated as if it were alone.
         self.use_graph = True
+        #: Whether, in training, the samples of all processes see each other
+        #: (:mod:`pyg_agfn.distributed`), or only those of each one.
+        self.global_graph = True
 
     def reset_parameters(self) -> None:
         r"""Draws all weights anew and puts :math:`\alpha, \beta` back to where they started."""
@@ -95,6 +99,16 @@ class AGFN(nn.Module):
         if not self.use_graph:
             return self.normalizer.dense_forward(x, None)
         mode = None if self.training else self.eval_mode
+        if self.training and self.global_graph and world_size() > 1:
+            if batch is not None or self.propagation != "dense":
+                raise ValueError(
+                    'a graph over several processes needs propagation="dense", no batch'
+                )
+            everyone = gather_rows(x if self._needs_feature_gradient() else x.detach())
+            rows = own_rows(len(everyone))
+            return self.normalizer.dense_forward(
+                x, self.edges.adjacency(everyone, mode=mode, rows=rows)
+            )
         if self.propagation == "edges":
             data = self.edges(Data(x=x, batch=batch), mode)
             out: Tensor = self.normalizer(data.x, data.edge_index, data.edge_weight)
@@ -102,6 +116,9 @@ class AGFN(nn.Module):
         if self.propagation == "tiles":
             return self.normalizer.tiled_forward(x, self.edges, batch, mode)
         return self.normalizer.dense_forward(x, self.edges.adjacency(x, batch, mode))
+
+    def _needs_feature_gradient(self) -> bool:
+        return isinstance(self.edges, PoissonEdges) and self.edges.feature_gradient
 
     def graph(self, x: Tensor, batch: Tensor | None = None) -> Data:
         """The mini-batch as a PyG graph of projected features, to look at or to pass on.

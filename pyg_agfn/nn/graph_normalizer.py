@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
 
+from pyg_agfn.distributed import gather_rows
 from pyg_agfn.nn.tiled_normalizer import normalize_in_tiles
 from pyg_agfn.transforms.similarity_edges import Mode, SimilarityEdges
 
@@ -32,6 +33,22 @@ def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
     scale = (1 + adj.sum(-1, keepdim=True)).rsqrt()  # S, N, 1
     scaled = scale * h
     return scale * (adj @ scaled + scaled)
+
+
+def normalize_own_rows(h: Tensor, adj: Tensor) -> Tensor:
+    r"""Eq. 6 of the whole batch, for the rows of this process (:mod:`pyg_agfn.distributed`).
+
+    The other processes' transformed features and degrees are gathered, both with their gradient:
+    how a row weighs its neighbours depends on their degrees, which are others' rows.
+
+    Shapes:
+        - **h:** :math:`(n, F)`
+        - **adj:** :math:`(S, n, |\mathcal{V}|)`, this process's rows
+        - **output:** :math:`(S, n, F)`
+    """
+    own = (1 + adj.sum(-1, keepdim=True)).rsqrt()  # S, n, 1
+    every = gather_rows(own.transpose(0, 1)).transpose(0, 1)  # S, N, 1
+    return own * (adj @ (every * gather_rows(h)) + own * h)
 
 
 class GraphNormalizer(nn.Module):
@@ -87,8 +104,9 @@ class GraphNormalizer(nn.Module):
 
         Args:
             x (Tensor): Node features.
-            adj (Tensor, optional): Adjacency, row :math:`i` the target. Without one,
-                :math:`A = 0`: each sample keeps to itself and :math:`\hat{X} = X W`.
+            adj (Tensor, optional): Adjacency, row :math:`i` the target; of a batch that several
+                processes share, their own rows. Without one, :math:`A = 0`: each sample keeps to
+                itself and :math:`\hat{X} = X W`.
 
         Shapes:
             - **input:** :math:`(|\mathcal{V}|, F_{in})`, adjacency
@@ -97,7 +115,8 @@ class GraphNormalizer(nn.Module):
         """
         h = self.conv.lin(x)
         if adj is not None:
-            h = normalize_features(h, adj).flatten(0, 1)
+            whole = adj.size(1) == adj.size(2)
+            h = (normalize_features if whole else normalize_own_rows)(h, adj).flatten(0, 1)
         return h if self.conv.bias is None else h + self.conv.bias
 
     def tiled_forward(

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pyg_agfn.distributed import gather_rows
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals.objective import Objective
+from pyg_agfn.rivals.objective import Objective, full_precision
 
 
 class CenterLoss(Objective):
@@ -44,15 +45,16 @@ class CenterLoss(Objective):
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        features = model.features(images).float()
-        logits = model.head(features).float()
+        features = model.features(images)
+        logits = full_precision(model.head(features))
+        features = full_precision(features)
         if self.centers is None:
             self.centers = features.new_zeros(logits.size(1), features.size(1))
         apart = features - self.centers[labels]
         loss = self.criterion(logits, labels) + self.weight * apart.square().sum() / (
             2 * len(apart)
         )
-        self.move_centers(features.detach(), labels)
+        self.move_centers(gather_rows(features.detach()), gather_rows(labels))
         return loss, logits, labels
 
     def move_centers(self, features: Tensor, labels: Tensor) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals.objective import Objective
+from pyg_agfn.rivals.objective import Objective, full_precision
 
 
 class ErasingAttention(Objective):
@@ -45,10 +45,10 @@ class ErasingAttention(Objective):
         original, mirrored = images.split(len(labels))
         features, maps = features_and_maps(model.backbone, original)
         _, mirrored_maps = features_and_maps(model.backbone, mirrored)
-        logits = model.head(features).float()
+        logits = full_precision(model.head(features))
         weight = model.classifier.weight.detach()
         attention, mirrored_attention = (
-            torch.einsum("nchw,kc->nkhw", m, weight).float() for m in (maps, mirrored_maps)
+            full_precision(torch.einsum("nchw,kc->nkhw", m, weight)) for m in (maps, mirrored_maps)
         )
         consistency = F.mse_loss(attention, mirrored_attention.flip(-1))
         return self.criterion(logits, labels) + self.weight * consistency, logits, labels

@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from pyg_agfn.nn import BaselineClassifier
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """At least ``float32``, in which a loss is computed whatever the model's precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Objective:
@@ -37,6 +43,6 @@ class Objective:
 
         With S draws of a graph there are S logits and targets to an image, draw after draw.
         """
-        logits = model(images).float()
+        logits = full_precision(model(images))
         targets = labels.repeat(len(logits) // len(labels))
         return self.criterion(logits, targets), logits, targets  # the mean over images and draws

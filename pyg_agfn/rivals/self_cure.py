@@ -11,8 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pyg_agfn.distributed import gather_rows
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals.objective import Objective
+from pyg_agfn.rivals.objective import Objective, full_precision
 
 
 class SCNClassifier(BaselineClassifier):
@@ -74,11 +75,13 @@ class SelfCure(Objective):
         assert isinstance(model, SCNClassifier)
         labels = self.current_labels(labels, index)
         features = model.features(images)
-        weights = model.attention(features).float()
-        logits = weights * model.classifier(features).float()
-        loss = self.criterion(logits, labels) + self.rank_loss(weights.squeeze(1))
+        weights = full_precision(model.attention(features))
+        logits = weights * full_precision(model.classifier(features))
+        loss = self.criterion(logits, labels) + self.rank_loss(gather_rows(weights.squeeze(1)))
         if epoch >= self.relabel_epoch:
-            self.relabel(logits.detach(), labels, index)
+            # In all processes: next epoch the image may be another one's.
+            seen = (logits.detach(), labels, index.to(labels.device))
+            self.relabel(*map(gather_rows, seen))
         return loss, logits, labels
 
     def rank_loss(self, weights: Tensor) -> Tensor:
@@ -93,13 +96,13 @@ class SelfCure(Objective):
         """Keeps the predicted label where it beats the given one by the margin (Eq. 5)."""
         likeliest, predicted = logits.softmax(1).max(1)
         given = logits.softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1)
-        chosen = (likeliest - given > self.relabel_margin).to(index.device)
-        self.relabelled[index[chosen]] = predicted.to(index.device)[chosen]
+        chosen = likeliest - given > self.relabel_margin
+        self.relabelled[index[chosen].cpu()] = predicted[chosen].cpu()
 
     def current_labels(self, labels: Tensor, index: Tensor) -> Tensor:
         """The labels, or the new ones of images that were relabelled."""
-        missing = int(index.max()) + 1 - len(self.relabelled)
+        missing = int(gather_rows(index.to(labels.device)).max()) + 1 - len(self.relabelled)
         if missing > 0:
             self.relabelled = torch.cat([self.relabelled, torch.full((missing,), -1)])
-        new = self.relabelled[index].to(labels.device)
+        new = self.relabelled[index.cpu()].to(labels.device)
         return torch.where(new < 0, labels, new)

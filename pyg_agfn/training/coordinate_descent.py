@@ -5,8 +5,9 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from pyg_agfn.distributed import average_gradients
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import Objective
+from pyg_agfn.rivals.objective import Objective, full_precision
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 
@@ -23,7 +24,7 @@ class CoordinateDescent:
 
     Args:
         fabric (Fabric): Device and precision.
-        model (BaselineClassifier): Moved to the device here.
+        model (BaselineClassifier): On the device.
         objective (Objective): What a step minimizes.
         options (TrainOptions): Learning rates, momentum, weight decay, kind of descent.
         num_steps (int): Steps in which the learning rate of :math:`W` falls to 0.
@@ -47,15 +48,14 @@ class CoordinateDescent:
         self.graph = list(self.agfn.edges.parameters()) if self.agfn and learns_graph else []
         of_graph = {id(parameter) for parameter in self.graph}
         self.weights = [p for p in model.parameters() if id(p) not in of_graph]
-        optimizers = [
+        self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.SGD(
                 self.weights, options.lr, options.momentum, weight_decay=options.weight_decay
             )
         ]
         if self.graph:
-            optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
-        self.schedule = CosineAnnealingLR(optimizers[0], num_steps)
-        _, *self.optimizers = fabric.setup(model, *optimizers)
+            self.optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
+        self.schedule = CosineAnnealingLR(self.optimizers[0], num_steps)
 
     def step(
         self, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -74,8 +74,8 @@ class CoordinateDescent:
         else:
             self._descend(loss, self.weights, self.optimizers[:1])
             if learn_graph:
-                logits_now = self._logits_of_fixed_weights(images)
-                graph_loss = self.objective.criterion(logits_now.float(), targets)
+                logits_now = full_precision(self._logits_of_fixed_weights(images))
+                graph_loss = self.objective.criterion(logits_now, targets)
                 self._descend(graph_loss, self.graph, self.optimizers[1:])
         self.schedule.step()
         return loss.detach(), logits.detach(), targets
@@ -83,8 +83,10 @@ class CoordinateDescent:
     def _descend(
         self, loss: Tensor, parameters: list[nn.Parameter], optimizers: list[torch.optim.Optimizer]
     ) -> None:
-        # `inputs` stops the backward pass at the parameters whose turn it is.
+        # `inputs` stops the backward pass at the parameters whose turn it is. With two passes a
+        # step for two groups DistributedDataParallel cannot work, so this averages by itself.
         self.fabric.backward(loss, inputs=parameters)
+        average_gradients(parameters)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.distributed import mean_of, synchronize_batch_norm
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
@@ -77,10 +78,13 @@ def fit(
         raise InputError("training needs at least 2 images (batch normalization)")
     card = describe_model(options, method, train)
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
-    model = card.build()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    agfn = model.agfn if isinstance(model, AGFNClassifier) else None
     device = fabric.device
+    model = card.build()
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    synchronize_batch_norm(model, device)
+    agfn = model.agfn if isinstance(model, AGFNClassifier) else None
+    if agfn is not None:
+        agfn.global_graph = options.graph_span == "global"
     objective = make_objective(method, LOSSES[options.loss])
     batches = Batches(
         train, options.batch_size, device, True, options.augment, options.seed, objective.mirrored
@@ -100,6 +104,8 @@ def fit(
                 agfn.use_graph = epoch > options.pretrain_epochs
             mean_loss = MeanMetric(nan_strategy="disable").to(device)  # a nan must be seen
             correct = MulticlassAccuracy(train.num_classes, average="micro").to(device)
+            # The bar reads them at times of its own, which several processes could not agree on.
+            mean_loss.sync_on_compute = correct.sync_on_compute = False
             start = shown = time.perf_counter()
 
             for step, batch in enumerate(batches, 1):
@@ -113,7 +119,7 @@ def fit(
                     state = f"loss {mean_loss.compute():.3f}  accuracy {correct.compute():.1%}"
                     progress.update(bar, state=f"{state}  {rate:,.0f} images/s")
 
-            loss_value = float(mean_loss.compute())
+            loss_value = mean_of(float(mean_loss.compute()))
             seconds = time.perf_counter() - start
             if not math.isfinite(loss_value):
                 raise InputError(
@@ -125,7 +131,7 @@ def fit(
                 {
                     "epoch": epoch,
                     "loss": loss_value,
-                    "train_accuracy": float(correct.compute()),
+                    "train_accuracy": mean_of(float(correct.compute())),
                     "test_accuracy": evaluate(once_shuffled, model, features, test.labels).mean,
                     **graph_parameters(model),
                     "seconds": seconds,

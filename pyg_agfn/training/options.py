@@ -53,7 +53,7 @@ class TrainOptions:
     backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
     image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
     augment: bool = option(True, "random crop, flip, small rotation and erasing")
-    batch_size: int = option(256, "images a step, and nodes a graph")
+    batch_size: int = option(256, "images a step, of all processes, and nodes a graph")
     epochs: int = option(40, "passes over the training images, pre-training included")
     pretrain_epochs: int = option(10, "epochs before the graph joins the samples")
     samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10")
@@ -76,6 +76,9 @@ class TrainOptions:
     bank_size: int = option(4096, "training images in the reference bank; all if there are fewer")
     bank_choice: Choice = option("random", "which training images are in the bank")
     bank_scale: bool = option(True, "scale the bank's edges to a training batch's degree")
+    graph_span: Literal["global", "local"] = option(
+        "global", "several processes: one graph of the whole batch, or one of each process's part"
+    )
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")

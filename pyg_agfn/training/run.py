@@ -1,6 +1,7 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
+from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError
 from pyg_agfn.run_folder import save_answers, save_model, write_json
 from pyg_agfn.training.fit import Trained, fit
@@ -27,12 +29,16 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     Raises:
         InputError: Data or device are not as the options say; nothing has been written then.
     """
-    make_fabric(options)  # a device that is not there is said before images are read
+    fabric = make_fabric(options)  # a device that is not there is said before images are read
+    if fabric.global_rank:
+        console.quiet = True
     train, test = load_datasets(options)
     console.print(f"train {train}\ntest  {test}")
     results = []
     for method in options.method:
-        folder = make_run_folder(options.out, _run_name(options, method))
+        folder = Path()
+        if fabric.global_rank == 0:
+            folder = make_run_folder(options.out, _run_name(options, method))
         run_options = dataclasses.replace(options, method=(method,))
         results.append(train_method(run_options, folder, train, test, console))
         console.print(f"{method}: written to {folder}")
@@ -47,8 +53,13 @@ def train_method(
     test: ImageDataset,
     console: Console,
 ) -> dict[str, Any]:
-    """Trains the one method of the options into an empty folder; returns what it measured."""
+    """Trains the one method of the options into an empty folder; returns what it measured.
+
+    Of several processes the first one writes; the others' folder is not used.
+    """
     (method,) = options.method
+    if rank():
+        return fit(make_fabric(options), options, method, train, test, console).metrics
     logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
     options.save(folder / "config.json")
     trained = fit(make_fabric(options, logger), options, method, train, test, console)
@@ -57,10 +68,11 @@ def train_method(
 
 
 def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
-    """Device and precision, and where epochs are logged.
+    """Device and precision, and where epochs are logged; joins the processes of torchrun.
 
     Raises:
-        InputError: The device is unknown or not there.
+        InputError: The device is unknown or not there, or the batch cannot be divided among the
+            processes.
     """
     kind, _, index = options.device.partition(":")
     available = {
@@ -76,12 +88,28 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
         raise InputError(
             f"--device {options.device}: there is no such device here; --device auto takes the best"
         )
-    return Fabric(
+    # torchrun says by these how many there are, here and in all.
+    here, processes = (int(os.environ.get(f"{name}WORLD_SIZE", 1)) for name in ("LOCAL_", ""))
+    if processes > 1:
+        if index:
+            raise InputError(
+                f"--device {options.device}: each process takes one; leave out :{index}"
+            )
+        if options.batch_size % processes or options.batch_size < 2 * processes:
+            raise InputError(
+                f"--batch-size {options.batch_size}: must be a multiple of the {processes} "
+                "processes, with at least two images for each"
+            )
+    fabric = Fabric(
         accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else 1,
+        devices=[int(index)] if index and kind == "cuda" else here,
+        num_nodes=processes // here,
+        strategy="ddp" if processes > 1 else "auto",
         precision="bf16-mixed" if options.precision == "bf16" else "32-true",
         loggers=[] if logger is None else [logger],
     )
+    fabric.launch()
+    return fabric
 
 
 def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:

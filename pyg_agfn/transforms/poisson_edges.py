@@ -35,22 +35,35 @@ def edge_probability(rate: Tensor) -> Tensor:
 
 
 def sample_edges(
-    probability: Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    probability: Tensor,
+    num_samples: int = 1,
+    generator: torch.Generator | None = None,
+    rows: slice | None = None,
 ) -> Tensor:
     r"""Independent draws :math:`a_{ij} \sim P_{ij}` over all ordered pairs (Eq. 5).
 
     Probability 0 and NaN never give an edge, probability 1 always does.
 
+    Args:
+        probability (Tensor): Of n targets with :math:`|\mathcal{V}|` sources.
+        num_samples (int): :math:`S`. (default: :obj:`1`)
+        generator (torch.Generator, optional): Source of the draws.
+        rows (slice, optional): The targets are these of all nodes; the draws are then those rows
+            of a draw of the whole matrix.
+
     Shapes:
-        - **input:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`
-        - **output:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)` of zeros and ones
+        - **input:** :math:`(n, |\mathcal{V}|)`
+        - **output:** :math:`(S, n, |\mathcal{V}|)` of zeros and ones
     """
+    drawn_rows, num_nodes = probability.shape
     noise = torch.rand(
-        (num_samples, *probability.shape),
+        (num_samples, drawn_rows if rows is None else num_nodes, num_nodes),
         generator=generator,
         device=probability.device,
         dtype=probability.dtype,
     )
+    if rows is not None:
+        noise = noise[:, rows]
     return (noise < probability).to(probability.dtype)
 
 
@@ -196,21 +209,30 @@ class PoissonEdges(SimilarityEdges):
         share = num_pairs.to(self.alpha.dtype).clamp(min=1).reciprocal()
         return scale_gradient(self.alpha, share), scale_gradient(self.beta, share)
 
-    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
+    def adjacency(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        mode: Mode | None = None,
+        rows: slice | None = None,
+    ) -> Tensor:
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
         # Counted as a tensor: a number would make a GPU wait.
         num_pairs = self.alpha.new_tensor(len(x) ** 2) if joinable is None else joinable.sum()
         alpha, beta = self.parameters_by_pair(num_pairs)
-        rate = poisson_rate(cosine_similarity(x), alpha, beta)
+        similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)
+        rate = poisson_rate(similarity, alpha, beta)
         probability = edge_probability(rate)
         if (mode or self.mode) == "expectation":
             adj = probability.unsqueeze(0)
         else:
-            sample = sample_edges(probability.detach(), self.num_samples, self.generator)
+            sample = sample_edges(probability.detach(), self.num_samples, self.generator, rows)
             adj = straight_through(sample, rate if self.estimator == "identity" else probability)
-        return adj if joinable is None else torch.where(joinable, adj, 0.0)
+        if joinable is None:
+            return adj
+        return torch.where(joinable if rows is None else joinable[rows], adj, 0.0)
 
     def __repr__(self) -> str:
         return (

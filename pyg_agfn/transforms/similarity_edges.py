@@ -130,17 +130,25 @@ class SimilarityEdges(BaseTransform, nn.Module):
         r"""Expectation of :math:`a_{ij}` at a cosine similarity, elementwise."""
 
     @abstractmethod
-    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
+    def adjacency(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        mode: Mode | None = None,
+        rows: slice | None = None,
+    ) -> Tensor:
         r"""Dense adjacency :math:`A` of the nodes, row :math:`i` the target.
 
         Args:
             x (Tensor): Node features.
             batch (LongTensor, optional): The graph of each node; no edge leaves a graph.
             mode (str, optional): Overrides the transform's own mode for this call.
+            rows (slice, optional): These :math:`n` rows only, as the whole matrix has them.
 
         Shapes:
             - **input:** :math:`(|\mathcal{V}|, F)`, batch :math:`(|\mathcal{V}|)`
-            - **output:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`, ``float32`` or ``float64``
+            - **output:** :math:`(S, n, |\mathcal{V}|)`, ``float32`` or ``float64``;
+              :math:`n = |\mathcal{V}|` without ``rows``
         """
 
     @abstractmethod

@@ -46,10 +46,17 @@ class ThresholdEdges(SimilarityEdges):
     def draw(self, similarity: Tensor) -> Tensor:
         return (similarity > self.threshold).unsqueeze(0)
 
-    def adjacency(self, x: Tensor, batch: Tensor | None = None, mode: Mode | None = None) -> Tensor:
-        adj = self.expected_weight(cosine_similarity(x.detach()))
+    def adjacency(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        mode: Mode | None = None,
+        rows: slice | None = None,
+    ) -> Tensor:
+        x, every = x.detach(), slice(None)
+        adj = self.expected_weight(cosine_similarity(x[rows or every], x))
         if batch is not None:
-            adj = torch.where(same_graph(batch), adj, 0.0)
+            adj = torch.where(same_graph(batch)[rows or every], adj, 0.0)
         return adj.unsqueeze(0)
 
     def __repr__(self) -> str:

@@ -1,0 +1,100 @@
+"""One process of test_distributed.py: trains some steps and writes what it has then.
+
+python worker.py RANK WORLD RENDEZVOUS OUT
+"""
+
+import sys
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.fabric import Fabric
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.distributed import synchronize_batch_norm
+from pyg_agfn.nn import AGFNClassifier
+from pyg_agfn.rivals import SelfCure, make_objective
+from pyg_agfn.run_folder import ModelCard
+from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.losses import LOSSES
+
+CPU = torch.device("cpu")
+
+#: Name: method, options, changes of the graph generator.
+CASES = {
+    "baseline": ("baseline", {}, {}),
+    "agfn": ("agfn", {}, {}),
+    "agfn joint": ("agfn", {"descent": "joint"}, {}),
+    "agfn three draws": ("agfn", {"samples": 3}, {}),
+    "agfn feature gradient": ("agfn", {}, {"feature_gradient": True}),
+    "agfn probability": ("agfn", {}, {"estimator": "probability", "average": False}),
+    "agfn local": ("agfn", {"graph_span": "local"}, {}),
+    "threshold-gcn": ("threshold-gcn", {}, {}),
+    "center-loss": ("center-loss", {}, {}),
+    "scn": ("scn", {}, {}),
+    "eac": ("eac", {}, {}),
+    "gce": ("gce", {}, {}),
+}
+
+
+def dataset() -> ImageDataset:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    images = rng.integers(0, 60, (60, 1, 8, 8), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 2 * label : 2 * label + 3] += 180
+    names = [f"{i}.png" for i in range(60)]
+    return ImageDataset(images, labels, ["a", "b", "c"], names).with_noise(0.3, seed=0)
+
+
+def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
+    options = TrainOptions(lr=0.02, lr_graph=3.0, batch_size=20, **given)
+    data = dataset()
+    torch.manual_seed(0)
+    card = ModelCard(
+        method, "small-cnn", data.classes, 1, 8, 8, 16, 20, samples=options.samples, alpha=2.0
+    )
+    model = card.build().double()
+    for name, value in changes.items():
+        setattr(model.agfn.edges, name, value)
+    synchronize_batch_norm(model, CPU)
+    if isinstance(model, AGFNClassifier):
+        model.agfn.global_graph = options.graph_span == "global"
+    objective = make_objective(method, LOSSES["cross-entropy"])
+    if isinstance(objective, SelfCure):
+        objective.relabel_epoch, objective.relabel_margin = 1, 0.0
+    batches = Batches(data, 20, CPU, True, True, seed=1, mirrored=objective.mirrored)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    descent = CoordinateDescent(fabric, model, objective, options, num_steps=10)
+    model.train()
+    torch.manual_seed(7)  # of the graphs
+    losses = []
+    for epoch in (1, 2):
+        for images, labels, index in batches:
+            loss, _, _ = descent.step(images.double(), labels, index, epoch)
+            losses.append(loss)
+    found = {f"weights {name}": value for name, value in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        # Each step takes its own gradient away; the momentum is what is left of all of them.
+        state = descent.optimizers[0].state.get(parameter, {})
+        if "momentum_buffer" in state:
+            found[f"momentum {name}"] = state["momentum_buffer"]
+    return {**found, "losses": torch.stack(losses)}
+
+
+def main() -> None:
+    rank, world, rendezvous, out = sys.argv[1:]
+    torch.set_num_threads(1)
+    if int(world) > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(world)
+        )
+    torch.save({name: train(*case) for name, case in CASES.items()}, out)
+    if int(world) > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ from pyg_agfn.rivals import make_objective
 from pyg_agfn.run_folder import Answers, Method, ModelCard, References
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
-from pyg_agfn.training.measure import graph_parameters, measure
+from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.profile import profile_steps
 
 Epoch = dict[str, float]
 
@@ -66,10 +68,12 @@ def fit(
     train: ImageDataset,
     test: ImageDataset,
     console: Console,
+    profile_folder: Path | None = None,
 ) -> Trained:
     """Trains one method and measures it on the test images, after each epoch and at the end.
 
-    What counts is the last epoch: the best one would be chosen on the test images.
+    What counts is the last epoch: the best one would be chosen on the test images. Some steps are
+    profiled if there is a folder for it (:func:`profile_steps`).
 
     Raises:
         InputError: The loss is no longer finite, or there are too few images for a batch.
@@ -108,16 +112,20 @@ def fit(
             mean_loss.sync_on_compute = correct.sync_on_compute = False
             start = shown = time.perf_counter()
 
-            for step, batch in enumerate(batches, 1):
-                loss, logits, targets = descent.step(*batch, epoch)
-                mean_loss.update(loss)
-                correct.update(logits, targets)
-                progress.advance(bar)
-                now = time.perf_counter()
-                if now - shown > 0.5:  # reading the meters makes a GPU wait
-                    shown, rate = now, step * batches.batch_size / (now - start)
-                    state = f"loss {mean_loss.compute():.3f}  accuracy {correct.compute():.1%}"
-                    progress.update(bar, state=f"{state}  {rate:,.0f} images/s")
+            # The first epoch that has all there is to see.
+            first = options.pretrain_epochs + 1 if agfn is not None else 1
+            with profile_steps(profile_folder if epoch == first else None) as profile:
+                for step, batch in enumerate(batches, 1):
+                    loss, logits, targets = descent.step(*batch, epoch)
+                    mean_loss.update(loss)
+                    correct.update(logits, targets)
+                    progress.advance(bar)
+                    now = time.perf_counter()
+                    if now - shown > 0.5:  # reading the meters makes a GPU wait
+                        shown, rate = now, step * batches.batch_size / (now - start)
+                        state = f"loss {mean_loss.compute():.3f}  accuracy {correct.compute():.1%}"
+                        progress.update(bar, state=f"{state}  {rate:,.0f} images/s")
+                    profile.step()
 
             loss_value = mean_of(float(mean_loss.compute()))
             seconds = time.perf_counter() - start
@@ -136,6 +144,7 @@ def fit(
                     **graph_parameters(model),
                     "seconds": seconds,
                     "images_per_second": len(batches) * batches.batch_size / seconds,
+                    "peak_memory_gib": peak_memory(device),
                 }
             )
             fabric.log_dict(history[-1], step=epoch)

@@ -80,7 +80,7 @@ def measure(
         "memorized": memorized_share(predicted, train.labels, train.true_labels),
         **graph_parameters(model),
         "seconds_per_epoch": statistics.median(epoch_seconds),
-        "peak_memory_gib": _peak_memory(fabric.device),
+        "peak_memory_gib": peak_memory(fabric.device),
         "train_images": len(train),
         "test_images": len(test),
         "device": str(fabric.device),
@@ -112,7 +112,7 @@ def graph_parameters(model: BaselineClassifier) -> dict[str, Any]:
     return {"alpha": None, "beta": None}
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
     """Most memory ever held, in GiB: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30

@@ -82,6 +82,7 @@ class TrainOptions:
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")
+    profile: bool = option(False, "write a profile of some steps to profile.json and profile.txt")
     out: Path = option(Path("runs"), "each run makes a folder of its own in here")
     cache: Path | None = option(None, "folder for decoded images (default: ~/.cache/pyg_agfn)")
 

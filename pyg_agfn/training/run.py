@@ -62,8 +62,11 @@ def train_method(
         return fit(make_fabric(options), options, method, train, test, console).metrics
     logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
     options.save(folder / "config.json")
-    trained = fit(make_fabric(options, logger), options, method, train, test, console)
+    profile = folder if options.profile else None
+    trained = fit(make_fabric(options, logger), options, method, train, test, console, profile)
     save_run(folder, trained)
+    if profile and not (folder / "profile.json").is_file():
+        console.print("no profile: an epoch has fewer than four steps")
     return trained.metrics
 
 

@@ -160,3 +160,26 @@ def test_the_script_trains_and_prints_a_table(process, tmp_path):
     for method in ("baseline", "agfn"):
         assert re.search(rf"^{method} +\d+\.\d\d ", done.stdout, re.MULTILINE)
     assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2
+
+
+def test_a_profile_of_some_steps_can_be_opened(script, tmp_path):
+    options = ["--method", "agfn", "--train-size", 256, "--epochs", 2, "--pretrain-epochs", 1]
+    result = script("train_pyg.py", *options, "--batch-size", 32, "--profile", "--out", "runs")
+    assert result.returncode == 0, result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    events = json.loads((folder / "profile.json").read_text())["traceEvents"]
+    names = {event.get("name") for event in events}
+    assert {"aten::convolution", "aten::mm", "_StraightThrough"} <= names  # of the epoch with graph
+    assert "aten::convolution" in (folder / "profile.txt").read_text()
+    log = (folder / "log" / "metrics.csv").read_text().splitlines()
+    row = dict(zip(log[0].split(","), log[1].split(","), strict=True))
+    assert float(row["images_per_second"]) > 0
+    assert float(row["peak_memory_gib"]) > 0.1
+
+
+def test_a_profile_of_too_few_steps_is_said(script, tmp_path):
+    options = ["--method", "baseline", "--train-size", 64, "--epochs", 1, "--profile"]
+    assert (
+        "no profile: an epoch has fewer than four steps"
+        in script("train_pyg.py", *options, "--out", "runs").stdout
+    )

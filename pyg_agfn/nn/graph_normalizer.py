@@ -22,7 +22,8 @@ def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
         \tilde{D}^{-1/2} (A + I) \tilde{D}^{-1/2} H, \qquad \tilde{D}_{ii} = 1 + \sum_j a_{ij}
 
     Differentiable in :math:`H` and in every entry of :math:`A`, the zeros included. Degrees are
-    summed in ``adj``'s type; only the product runs in a lower precision under autocast.
+    summed in ``adj``'s type; only the product runs in a lower precision under autocast, and its
+    result has that type.
 
     Shapes:
         - **h:** :math:`(|\mathcal{V}|, F)`
@@ -30,9 +31,11 @@ def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
           entries :math:`\geq 0`
         - **output:** :math:`(S, |\mathcal{V}|, F)`
     """
-    scale = (1 + adj.sum(-1, keepdim=True)).rsqrt()  # S, N, 1
-    scaled = scale * h
-    return scale * (adj @ scaled + scaled)
+    scale = (1 + adj.sum(-1)).rsqrt()
+    loops = torch.eye(adj.size(-1), dtype=adj.dtype, device=adj.device)
+    # Scaling the matrix, not the features, leaves one product for all draws, each way.
+    weight = (adj + loops) * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    return (weight.flatten(0, 1) @ h).unflatten(0, weight.shape[:2])
 
 
 def normalize_own_rows(h: Tensor, adj: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ STEPS = 12
 SIDES = {
     "baseline": ("baseline", "alternate", 1),
     "agfn, joint, S = 1": ("agfn", "joint", 1),
+    "agfn, joint, S = 4": ("agfn", "joint", 4),
     "agfn, alternate, S = 1": ("agfn", "alternate", 1),
     "agfn, alternate, S = 4": ("agfn", "alternate", 4),
 }

@@ -1,6 +1,8 @@
 """Mini-batches from a data set that is one uint8 array: gathered, augmented, normalized at once."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.nn.functional as F
@@ -78,9 +80,10 @@ class Batches:
     r"""Iterates over a data set in mini-batches on a device.
 
     The whole array lies on the device when it takes less than half of what is free there, else
-    each batch is copied from the memory map. The order is drawn anew at each pass, from the seed
-    alone, so that two methods see the same images in the same order. A last batch of fewer images
-    is left out of a shuffled pass: it would be a graph of another size.
+    each batch is copied from the memory map, by threads that read ahead if there are any. The
+    order is drawn anew at each pass, from the seed alone, so that two methods see the same images
+    in the same order. A last batch of fewer images is left out of a shuffled pass: it would be a
+    graph of another size.
 
     Args:
         dataset (ImageDataset): Images and labels.
@@ -93,6 +96,7 @@ class Batches:
         mirrored (bool): Behind the N images of a batch come their mirrored views, each erased by
             a draw of its own; the N are the same as without, but for an erasing if they are not
             augmented.
+        workers (int): Threads that read batches ahead. They change nothing but the time.
 
     Yields images ``float32`` :math:`(N, C, H, W)`, channels last, or :math:`2N` of them, labels
     :math:`(N)`, and which images of the data set these are, :math:`(N)`.
@@ -107,6 +111,7 @@ class Batches:
         augmented: bool = False,
         seed: int = 0,
         mirrored: bool = False,
+        workers: int = 0,
     ) -> None:
         self.images = dataset.images
         if device.type == "cuda":
@@ -122,6 +127,7 @@ class Batches:
         self.mirrored = mirrored
         # Of its own, so that a method with a second view sees the same first ones as the others.
         self.mirror_generator = torch.Generator().manual_seed(seed + 1)
+        self.workers = 0 if self.images.device.type == "cuda" else workers
 
     def __len__(self) -> int:
         n = self.labels.numel()
@@ -130,11 +136,12 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         n = self.labels.numel()
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
-        for batch in order.split(self.batch_size)[: len(self)]:
-            # Draws are of the whole batch, whatever part of it this process has.
-            part = own_rows(len(batch)) if self.shuffle else slice(None)
-            chosen = batch[part]
-            images = to_float(self.images[chosen.to(self.images.device)].to(self.device))
+        whole = order.split(self.batch_size)[: len(self)]
+        # Draws are of the whole batch, whatever part of it this process has.
+        parts = [own_rows(len(batch)) if self.shuffle else slice(None) for batch in whole]
+        own = [batch[part] for batch, part in zip(whole, parts, strict=True)]
+        for batch, part, chosen, pixels in zip(whole, parts, own, self._read(own), strict=True):
+            images = to_float(pixels.to(self.device, non_blocking=True))
             if self.augmented:
                 images = warp(images, self._draw(4, len(batch), self.generator)[:, part])
             mirrored = images.flip(-1)
@@ -148,6 +155,28 @@ class Batches:
                 draw = self._draw(5, len(batch), self.mirror_generator)[:, part]
                 images = torch.cat([images, erase(mirrored, draw)])
             yield images, self.labels[chosen.to(self.device)], chosen
+
+    def _read(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The pixels of each batch, in order; with workers, up to two a worker are read ahead."""
+
+        def gather(chosen: Tensor) -> Tensor:
+            pixels = self.images[chosen.to(self.images.device)]
+            return pixels.pin_memory() if self.workers and self.device.type == "cuda" else pixels
+
+        if not self.workers:
+            yield from map(gather, batches)
+            return
+        # Threads, not processes: reading a memory map holds no lock, and nothing is copied twice.
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            ahead = deque(pool.submit(gather, chosen) for chosen in batches[: 2 * self.workers])
+            for chosen in batches[2 * self.workers :]:
+                yield ahead.popleft().result()
+                ahead.append(pool.submit(gather, chosen))
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _draw(self, count: int, n: int, generator: torch.Generator) -> Tensor:
         # On the CPU, so that every device sees the same numbers.

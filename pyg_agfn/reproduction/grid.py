@@ -14,8 +14,8 @@ from pyg_agfn.training import TrainOptions, load_datasets
 METHODS: tuple[Method, ...] = get_args(Method)
 WITH_AND_WITHOUT: tuple[Method, ...] = ("baseline", "agfn")
 
-#: Options that say where something is, not what a run is.
-PLACES = ("root", "out", "cache", "device")
+#: Options that say where something is and who reads it, not what a run is.
+PLACES = ("root", "out", "cache", "device", "workers")
 
 
 @dataclass(frozen=True)

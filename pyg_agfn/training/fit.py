@@ -91,9 +91,16 @@ def fit(
         agfn.global_graph = options.graph_span == "global"
     objective = make_objective(method, LOSSES[options.loss])
     batches = Batches(
-        train, options.batch_size, device, True, options.augment, options.seed, objective.mirrored
+        train,
+        options.batch_size,
+        device,
+        shuffle=True,
+        augmented=options.augment,
+        seed=options.seed,
+        mirrored=objective.mirrored,
+        workers=options.workers,
     )
-    test_batches = Batches(test, options.batch_size, device)
+    test_batches = Batches(test, options.batch_size, device, workers=options.workers)
     once_shuffled = Shuffled(options.batch_size, 1, options.seed)
 
     num_steps = options.epochs * len(batches)

@@ -79,6 +79,9 @@ class TrainOptions:
     graph_span: Literal["global", "local"] = option(
         "global", "several processes: one graph of the whole batch, or one of each process's part"
     )
+    workers: int = option(
+        2, "threads that read batches ahead, where the images do not fit onto the device; 0: none"
+    )
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")
@@ -100,7 +103,7 @@ class TrainOptions:
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "seed"):
+        for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "workers", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")
         check(bool(self.method), "method", "at least one method")
         check(

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 import torch
 import torchvision.transforms.functional as tvf
@@ -48,6 +50,30 @@ def test_the_order_is_the_seeds_and_changes_by_pass(tiny):
     assert orders(1) == first
     assert first[0] != first[1]
     assert orders(2) != first
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_workers_change_nothing(tiny, shuffle):
+    def batches(workers: int) -> list[tuple[torch.Tensor, ...]]:
+        return list(Batches(tiny, 7, CPU, shuffle, shuffle, seed=5, workers=workers))
+
+    alone = batches(0)
+    assert len(alone) == (8 if shuffle else 9)
+    for workers in (1, 3, 9):
+        for one, other in zip(batches(workers), alone, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_workers_of_a_pass_that_is_left_early_stop(tiny):
+    before = threading.active_count()
+    passing = iter(Batches(tiny, 2, CPU, workers=2))
+    next(passing)
+    assert threading.active_count() > before
+    passing.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(10)
+    assert threading.active_count() == before
 
 
 def test_fewer_images_than_a_batch_are_one_batch(tiny):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, InterruptedRunError
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -17,14 +17,17 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def run_script(name: str, main: Callable[[], int]) -> NoReturn:
-    """Runs a script and exits: with main's code, 2 for bad input, 130 when interrupted."""
+    """Runs a script and exits: with main's code, 2 for bad input, 130 after Ctrl-C."""
     try:
         code = main()
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
             print(f"{name}: error: {error}", file=sys.stderr)
         code = 2
+    except InterruptedRunError as interruption:
+        print(f"{name}: {interruption}", file=sys.stderr)
+        code = interruption.code
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; finished runs are kept", file=sys.stderr)
+        print(f"{name}: interrupted; what is saved is kept", file=sys.stderr)
         code = 130
     sys.exit(code)

@@ -22,7 +22,7 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pyg_agfn.errors import InputError
@@ -146,7 +146,7 @@ def save_model(
 ) -> None:
     """Writes a model and its bank into a run folder, each file whole or not at all."""
     write_json(folder / "model.json", dataclasses.asdict(card))
-    _write_tensors(folder / "model.safetensors", dict(model.state_dict()))
+    write_tensors(folder / "model.safetensors", dict(model.state_dict()))
     if references is not None:
         batch_size = references.bank.batch_size
         write_json(folder / "bank.json", {"batch_size": batch_size, "names": references.names})
@@ -155,13 +155,13 @@ def save_model(
             "images": references.images,
             "labels": references.labels,
         }
-        _write_tensors(folder / "bank.safetensors", tensors)
+        write_tensors(folder / "bank.safetensors", tensors)
 
 
 def save_answers(folder: Path, answers: Answers) -> None:
     """Writes ``answers.safetensors``, whole or not at all."""
     tensors = {"logits": answers.logits.float(), "labels": answers.labels}
-    _write_tensors(folder / "answers.safetensors", tensors)
+    write_tensors(folder / "answers.safetensors", tensors)
 
 
 def load_answers(folder: Path) -> Answers:
@@ -286,20 +286,46 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; the run is not complete") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise tensor_file_error(path, error) from None
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, partial)
-    os.replace(partial, path)
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Writes a file of tensors, whole or not at all.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _write(path, save(content, metadata))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Writes a JSON file, whole or not at all.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    _write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a name must not be on the disk before its content
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def tensor_file_error(path: Path, error: Exception) -> InputError:
+    """What to say of a file of tensors that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: there is no such file; the run is not complete")
+    return InputError(f"{path}: cannot be read ({error})")

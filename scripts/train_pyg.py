@@ -3,12 +3,16 @@
 from rich.console import Console
 
 from pyg_agfn.cli import run_script
-from pyg_agfn.training import parse_options, train_methods
+from pyg_agfn.training import parse_options, parse_resume, resume_run, train_methods
 
 
 def main() -> int:
     """Trains what the command line asks for; returns the exit code."""
-    train_methods(parse_options(), Console())
+    resume = parse_resume()
+    if resume is not None:
+        resume_run(*resume, Console())
+    else:
+        train_methods(parse_options(), Console())
     return 0
 
 

@@ -127,6 +127,10 @@ class Batches:
         self.mirrored = mirrored
         # Of its own, so that a method with a second view sees the same first ones as the others.
         self.mirror_generator = torch.Generator().manual_seed(seed + 1)
+        #: Batches of the pass so far.
+        self.done = 0
+        self._skip = 0
+        self._begin: dict[str, Tensor] | None = None
         self.workers = 0 if self.images.device.type == "cuda" else workers
 
     def __len__(self) -> int:
@@ -135,26 +139,62 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         n = self.labels.numel()
+        self._begin = self._generators()
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
         whole = order.split(self.batch_size)[: len(self)]
+        draws = [self._draws(len(batch)) for batch in whole]
         # Draws are of the whole batch, whatever part of it this process has.
         parts = [own_rows(len(batch)) if self.shuffle else slice(None) for batch in whole]
         own = [batch[part] for batch, part in zip(whole, parts, strict=True)]
-        for batch, part, chosen, pixels in zip(whole, parts, own, self._read(own), strict=True):
-            images = to_float(pixels.to(self.device, non_blocking=True))
-            if self.augmented:
-                images = warp(images, self._draw(4, len(batch), self.generator)[:, part])
-            mirrored = images.flip(-1)
-            if self.augmented:
-                images = erase(images, self._draw(5, len(batch), self.generator)[:, part])
-            if self.mirrored:
-                if not self.augmented:
-                    images = erase(
-                        images, self._draw(5, len(batch), self.mirror_generator)[:, part]
-                    )
-                draw = self._draw(5, len(batch), self.mirror_generator)[:, part]
-                images = torch.cat([images, erase(mirrored, draw)])
+        self.done = first = self._skip
+        self._skip = 0
+        remaining = zip(own[first:], parts[first:], draws[first:], strict=True)
+        for (chosen, part, drawn), pixels in zip(remaining, self._read(own[first:]), strict=True):
+            images = self._prepare(
+                pixels, {name: draw[:, part].to(self.device) for name, draw in drawn.items()}
+            )
+            self.done += 1
             yield images, self.labels[chosen.to(self.device)], chosen
+        self._begin, self.done = None, 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generators where the pass began; :attr:`done` tells how many batches came since."""
+        return self._generators() if self._begin is None else self._begin
+
+    def load_state_dict(self, state: dict[str, Tensor], done: int) -> None:
+        """The next pass is the one of that state, without its first batches."""
+        self.generator.set_state(state["generator"])
+        self.mirror_generator.set_state(state["mirror_generator"])
+        self._begin, self.done, self._skip = None, done, done
+
+    def _generators(self) -> dict[str, Tensor]:
+        return {
+            "generator": self.generator.get_state(),
+            "mirror_generator": self.mirror_generator.get_state(),
+        }
+
+    def _draws(self, n: int) -> dict[str, Tensor]:
+        """What is drawn for a batch of n, on the CPU, so that every device sees the same."""
+        drawn = {}
+        if self.augmented:
+            drawn["warp"] = torch.rand(4, n, generator=self.generator)
+            drawn["erase"] = torch.rand(5, n, generator=self.generator)
+        elif self.mirrored:
+            drawn["erase"] = torch.rand(5, n, generator=self.mirror_generator)
+        if self.mirrored:
+            drawn["erase mirrored"] = torch.rand(5, n, generator=self.mirror_generator)
+        return drawn
+
+    def _prepare(self, pixels: Tensor, drawn: dict[str, Tensor]) -> Tensor:
+        images = to_float(pixels.to(self.device, non_blocking=True))
+        if "warp" in drawn:
+            images = warp(images, drawn["warp"])
+        mirrored = images.flip(-1)
+        if "erase" in drawn:
+            images = erase(images, drawn["erase"])
+        if self.mirrored:
+            images = torch.cat([images, erase(mirrored, drawn["erase mirrored"])])
+        return images
 
     def _read(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """The pixels of each batch, in order; with workers, up to two a worker are read ahead."""
@@ -177,7 +217,3 @@ class Batches:
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _draw(self, count: int, n: int, generator: torch.Generator) -> Tensor:
-        # On the CPU, so that every device sees the same numbers.
-        return torch.rand(count, n, generator=generator).to(self.device)

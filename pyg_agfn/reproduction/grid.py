@@ -10,12 +10,10 @@ from typing import Any, get_args
 
 from pyg_agfn.run_folder import Method
 from pyg_agfn.training import TrainOptions, load_datasets
+from pyg_agfn.training.options import PLACES
 
 METHODS: tuple[Method, ...] = get_args(Method)
 WITH_AND_WITHOUT: tuple[Method, ...] = ("baseline", "agfn")
-
-#: Options that say where something is and who reads it, not what a run is.
-PLACES = ("root", "out", "cache", "device", "workers")
 
 
 @dataclass(frozen=True)

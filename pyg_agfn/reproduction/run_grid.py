@@ -24,7 +24,7 @@ def run_grid(
 
     A cell's folder is ``out/NAME``. While a process trains it, it holds a lock that the system
     takes back when the process dies, so another goes on with the next cell in the meantime. A
-    folder without metrics is of a run that was killed, and is begun anew.
+    folder without metrics is of a run that was killed, and goes on from its checkpoint.
 
     Raises:
         InputError: Data or device are not as the options say, or nothing can be written.
@@ -58,9 +58,9 @@ def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
     """Trains one cell into its folder, unless it is there; returns its record."""
     if not _is_finished(folder, options):
         train, test = load_datasets(options)
-        if folder.exists():
+        if folder.exists() and not _is_of(folder, options):
             shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             train_method(options, folder, train, test, console)
         except InputError as error:  # such as a loss that is no longer finite: the grid goes on
@@ -70,9 +70,14 @@ def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
 
 
 def _is_finished(folder: Path, options: TrainOptions) -> bool:
-    if not (folder / "metrics.json").is_file():
+    return (folder / "metrics.json").is_file() and _is_of(folder, options)
+
+
+def _is_of(folder: Path, options: TrainOptions) -> bool:
+    try:
+        return same_settings(json.loads((folder / "config.json").read_text()), options)
+    except (OSError, ValueError):
         return False
-    return same_settings(json.loads((folder / "config.json").read_text()), options)
 
 
 def measure_subset(

@@ -63,3 +63,9 @@ class CenterLoss(Objective):
         count = torch.bincount(labels, minlength=len(self.centers)).unsqueeze(1)
         total = torch.zeros_like(self.centers).index_add_(0, labels, features)
         self.centers = self.centers - self.rate * (count * self.centers - total) / (1 + count)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {} if self.centers is None else {"centers": self.centers}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.centers = state.get("centers")

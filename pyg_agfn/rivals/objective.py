@@ -46,3 +46,10 @@ class Objective:
         logits = full_precision(model(images))
         targets = labels.repeat(len(logits) // len(labels))
         return self.criterion(logits, targets), logits, targets  # the mean over images and draws
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it keeps from step to step."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes back what :meth:`state_dict` gave."""

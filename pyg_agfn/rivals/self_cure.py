@@ -106,3 +106,9 @@ class SelfCure(Objective):
             self.relabelled = torch.cat([self.relabelled, torch.full((missing,), -1)])
         new = self.relabelled[index.cpu()].to(labels.device)
         return torch.where(new < 0, labels, new)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"relabelled": self.relabelled}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.relabelled = state["relabelled"].cpu()

@@ -1,6 +1,5 @@
 """The training loop of one method, and what is measured of it."""
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +8,30 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torchmetrics.aggregation import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.distributed import mean_of, synchronize_batch_norm
+from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.rivals import make_objective
 from pyg_agfn.run_folder import Answers, Method, ModelCard, References
+from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.training.profile import profile_steps
-
-Epoch = dict[str, float]
+from pyg_agfn.training.profile import StepProfile, profile_steps
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,18 @@ def fit(
     train: ImageDataset,
     test: ImageDataset,
     console: Console,
-    profile_folder: Path | None = None,
+    folder: Path | None = None,
 ) -> Trained:
     """Trains one method and measures it on the test images, after each epoch and at the end.
 
-    What counts is the last epoch: the best one would be chosen on the test images. Some steps are
-    profiled if there is a folder for it (:func:`profile_steps`).
+    What counts is the last epoch: the best one would be chosen on the test images. A checkpoint in
+    the run folder is where it goes on; it leaves one there by the time of the options, and when
+    Ctrl-C or SIGTERM ends it. Without a folder nothing is written.
 
     Raises:
-        InputError: The loss is no longer finite, or there are too few images for a batch.
+        InputError: The loss is no longer finite, there are too few images for a batch, or the
+            checkpoint cannot be read or written.
+        InterruptedRunError: A signal has come; the run is saved.
     """
     if len(train) < 2:
         raise InputError("training needs at least 2 images (batch normalization)")
@@ -105,67 +112,79 @@ def fit(
 
     num_steps = options.epochs * len(batches)
     descent = CoordinateDescent(fabric, model, objective, options, num_steps)
-    history: list[Epoch] = []
+    state = TrainingState(model, descent, objective, batches)
+    state.begin_epoch(1)
+    saver = Saver(folder, state, train, options)
+    if saver.resume():
+        console.print(
+            f"{method}: goes on in epoch {state.epoch}, after {batches.done} of its "
+            f"{len(batches)} steps",
+            highlight=False,
+        )
+    for epoch in state.history:
+        fabric.log_dict(epoch, step=epoch["epoch"])
 
-    with _progress_bar(console) as progress:
-        bar = progress.add_task(method, total=num_steps, state="")
-        for epoch in range(1, options.epochs + 1):
-            model.train()
+    # The first epoch that has all there is to see.
+    profiled = options.pretrain_epochs + 1 if agfn is not None else 1
+    with _progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
+        saver.interruption = interruption
+        done = (state.epoch - 1) * len(batches) + batches.done
+        bar = progress.add_task(method, total=num_steps, completed=done, state="")
+        while state.epoch <= options.epochs:
             if agfn is not None:
-                agfn.use_graph = epoch > options.pretrain_epochs
-            mean_loss = MeanMetric(nan_strategy="disable").to(device)  # a nan must be seen
-            correct = MulticlassAccuracy(train.num_classes, average="micro").to(device)
-            # The bar reads them at times of its own, which several processes could not agree on.
-            mean_loss.sync_on_compute = correct.sync_on_compute = False
-            start = shown = time.perf_counter()
-
-            # The first epoch that has all there is to see.
-            first = options.pretrain_epochs + 1 if agfn is not None else 1
-            with profile_steps(profile_folder if epoch == first else None) as profile:
-                for step, batch in enumerate(batches, 1):
-                    loss, logits, targets = descent.step(*batch, epoch)
-                    mean_loss.update(loss)
-                    correct.update(logits, targets)
-                    progress.advance(bar)
-                    now = time.perf_counter()
-                    if now - shown > 0.5:  # reading the meters makes a GPU wait
-                        shown, rate = now, step * batches.batch_size / (now - start)
-                        state = f"loss {mean_loss.compute():.3f}  accuracy {correct.compute():.1%}"
-                        progress.update(bar, state=f"{state}  {rate:,.0f} images/s")
-                    profile.step()
-
-            loss_value = mean_of(float(mean_loss.compute()))
-            seconds = time.perf_counter() - start
-            if not math.isfinite(loss_value):
-                raise InputError(
-                    f"{method}: the loss is {loss_value} in epoch {epoch}: lower --lr"
-                    f" ({options.lr}) or --lr-graph ({options.lr_graph})"
-                )
+                agfn.use_graph = state.epoch > options.pretrain_epochs
+            write_profile = options.profile and state.epoch == profiled and rank() == 0
+            with profile_steps(folder if write_profile else None) as profile:
+                _train_epoch(state, saver, progress, bar, profile)
             features = extract_features(model, test_batches, fabric.autocast())
-            history.append(
+            state.history.append(
                 {
-                    "epoch": epoch,
-                    "loss": loss_value,
-                    "train_accuracy": mean_of(float(correct.compute())),
+                    "epoch": state.epoch,
+                    "loss": mean_of(state.loss),
+                    "train_accuracy": mean_of(state.accuracy),
                     "test_accuracy": evaluate(once_shuffled, model, features, test.labels).mean,
                     **graph_parameters(model),
-                    "seconds": seconds,
-                    "images_per_second": len(batches) * batches.batch_size / seconds,
+                    "seconds": state.seconds,
+                    "images_per_second": len(batches) * batches.batch_size / state.seconds,
                     "peak_memory_gib": peak_memory(device),
                 }
             )
-            fabric.log_dict(history[-1], step=epoch)
-            progress.console.print(
-                _epoch_line(method, options.epochs, history[-1]), soft_wrap=True, highlight=False
-            )
+            fabric.log_dict(state.history[-1], step=state.epoch)
+            line = _epoch_line(method, options.epochs, state.history[-1])
+            progress.console.print(line, soft_wrap=True, highlight=False)
+            state.begin_epoch(state.epoch + 1)
+        saver.stop_if_interrupted()
 
     # A graph method's cost is that of the epochs that have the graph.
     first = 0 if agfn is None else options.pretrain_epochs
-    epoch_seconds = [epoch["seconds"] for epoch in history[first:]]
+    epoch_seconds = [epoch["seconds"] for epoch in state.history[first:]]
     metrics, references, answers = measure(
         fabric, options, method, model, train, test, epoch_seconds
     )
-    return Trained(card, model, references, answers, history, metrics)
+    return Trained(card, model, references, answers, state.history, metrics)
+
+
+def _train_epoch(
+    state: TrainingState, saver: Saver, progress: Progress, bar: TaskID, profile: StepProfile
+) -> None:
+    """The steps of the epoch that are not done."""
+    state.model.train()
+    before, start, first = state.seconds, time.perf_counter(), state.batches.done
+    shown = start
+    for images, labels, index in state.batches:
+        loss, logits, targets = state.descent.step(images, labels, index, state.epoch)
+        state.count(loss, logits, targets)
+        now = time.perf_counter()
+        state.seconds = before + now - start
+        saver.after_step(loss, index)
+        progress.advance(bar)
+        if now - shown > 0.5:  # reading the totals makes a GPU wait
+            shown, rate = now, (state.batches.done - first) * state.batches.batch_size
+            text = f"loss {state.loss:.3f}  accuracy {state.accuracy:.1%}"
+            progress.update(bar, state=f"{text}  {rate / (now - start):,.0f} images/s")
+        profile.step()
+    saver.check_losses()
+    saver.check_weights()
 
 
 def _progress_bar(console: Console) -> Progress:

@@ -14,7 +14,7 @@ from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.run_folder import GRAPH_METHODS, Method
+from pyg_agfn.run_folder import GRAPH_METHODS, Method, write_json
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
@@ -85,6 +85,9 @@ class TrainOptions:
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")
+    checkpoint_seconds: float = option(
+        30.0, "at most this much work is lost when a run is killed; 0: none, a checkpoint a step"
+    )
     profile: bool = option(False, "write a profile of some steps to profile.json and profile.txt")
     out: Path = option(Path("runs"), "each run makes a folder of its own in here")
     cache: Path | None = option(None, "folder for decoded images (default: ~/.cache/pyg_agfn)")
@@ -103,7 +106,9 @@ class TrainOptions:
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "workers", "seed"):
+        for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "seed"):
+            check(getattr(self, name) >= 0, name, "at least 0")
+        for name in ("workers", "checkpoint_seconds"):
             check(getattr(self, name) >= 0, name, "at least 0")
         check(bool(self.method), "method", "at least one method")
         check(
@@ -133,7 +138,7 @@ class TrainOptions:
 
     def save(self, path: Path) -> None:
         """Writes every option as JSON, to be read with ``--config``."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2, default=str) + "\n")
+        write_json(path, json.loads(json.dumps(dataclasses.asdict(self), default=str)))
 
 
 #: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
@@ -162,29 +167,62 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+#: Options that say where something is, who reads it and what is kept; not what a run is.
+PLACES = ("root", "out", "cache", "device", "workers", "checkpoint_seconds")
+
+
 def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
     """Options from the command line; over ``--config``'s, over the data set's, over the defaults.
 
     Raises:
         InputError: Unknown option or value, or a configuration that cannot be read.
     """
+    given = vars(_parser().parse_args(arguments))
+    if "resume" in given:
+        raise InputError("--resume is an option of train_pyg.py")
+    config = given.pop("config", None)
+    settings = _typed_settings({**(_read_config(config) if config else {}), **given})
+    return TrainOptions.for_dataset(settings.pop("dataset", "digits"), **settings)
+
+
+def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]] | None:
+    """The run folder of ``--resume`` and the options given with it; None without ``--resume``.
+
+    Raises:
+        InputError: Options with ``--resume`` that are the run's own.
+    """
+    given = vars(_parser().parse_args(arguments))
+    folder = given.pop("resume", None)
+    if folder is None:
+        return None
+    own = sorted(given.keys() - (set(PLACES) - {"out"}))
+    if own:
+        names = " ".join("--" + name.replace("_", "-") for name in own)
+        raise InputError(f"--resume goes on with the run's own options: leave out {names}")
+    return folder, _typed_settings(given)
+
+
+def _parser() -> OneLineParser:
     parser = OneLineParser(
         description="Train image classifiers on labels that may be wrong, and compare them.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="options as JSON")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with the run of this folder"
+    )
     hints = get_type_hints(TrainOptions)
     for spec in dataclasses.fields(TrainOptions):
         flag = "--" + spec.name.replace("_", "-")
         help_text = spec.metadata["help"] + _default_text(spec.name, spec.default)
         parser.add_argument(flag, **_argument(hints[spec.name], spec), help=help_text)
+    return parser
 
-    given = vars(parser.parse_args(arguments))
-    config = given.pop("config", None)
-    settings = {**(_read_config(config) if config else {}), **given}
-    settings = {name: _typed(value, hints[name]) for name, value in settings.items()}
-    return TrainOptions.for_dataset(settings.pop("dataset", "digits"), **settings)
+
+def _typed_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(TrainOptions)
+    return {name: _typed(value, hints[name]) for name, value in settings.items()}
 
 
 def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:

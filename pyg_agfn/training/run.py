@@ -1,11 +1,14 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
 from lightning.fabric.loggers.logger import Logger
@@ -14,10 +17,11 @@ from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.run_folder import save_answers, save_model, write_json
+from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.fit import Trained, fit
-from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.options import TrainOptions, parse_options
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
 
@@ -36,36 +40,97 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     console.print(f"train {train}\ntest  {test}")
     results = []
     for method in options.method:
-        folder = Path()
-        if fabric.global_rank == 0:
-            folder = make_run_folder(options.out, _run_name(options, method))
+        # Of several processes the first one writes.
+        name = _run_name(options, method)
+        folder = make_run_folder(options.out, name) if fabric.global_rank == 0 else None
         run_options = dataclasses.replace(options, method=(method,))
-        results.append(train_method(run_options, folder, train, test, console))
-        console.print(f"{method}: written to {folder}")
+        try:
+            results.append(train_method(run_options, folder, train, test, console))
+        except InterruptedRunError as interruption:
+            left = options.method[options.method.index(method) + 1 :]
+            if left:
+                way = f"; for {' '.join(left)}: --config {folder}/config.json --method"
+                interruption.args = (f"{interruption}{way} {' '.join(left)}",)
+            raise
+        console.print(f"{method}: written to {folder}", soft_wrap=True, highlight=False)
     console.print(results_table(results))
     return results
 
 
+def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[str, Any]:
+    """Goes on with a run that was killed or interrupted; returns what it measured.
+
+    The finished run is that of one that was never stopped, to the bit on a CPU with as many
+    threads. Killed before its first checkpoint, it begins anew.
+
+    Args:
+        folder: Its run folder.
+        given: Options of :data:`pyg_agfn.training.options.PLACES` that are others now.
+        console: Where it is told.
+
+    Raises:
+        InputError: The folder is of no run, its data are others now, or another process is at it.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
+    options = parse_options(["--config", str(config)])
+    options = dataclasses.replace(options, **given)
+    metrics = folder / "metrics.json"
+    if metrics.is_file():
+        console.print(f"{folder}: is finished", soft_wrap=True, highlight=False)
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # of a run killed at its last moment
+        result: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
+    else:
+        fabric = make_fabric(options)
+        if fabric.global_rank:
+            console.quiet = True
+        train, test = load_datasets(options)
+        result = train_method(options, folder, train, test, console)
+    console.print(results_table([result]))
+    return result
+
+
 def train_method(
     options: TrainOptions,
-    folder: Path,
+    folder: Path | None,
     train: ImageDataset,
     test: ImageDataset,
     console: Console,
 ) -> dict[str, Any]:
-    """Trains the one method of the options into an empty folder; returns what it measured.
+    """Trains the one method of the options into a folder; returns what it measured.
 
-    Of several processes the first one writes; the others' folder is not used.
+    From where its checkpoint is, if the folder has one. Of several processes the first one writes;
+    the others need the folder to go on only.
+
+    Raises:
+        InputError: Another process is at it, or the training stops.
+        InterruptedRunError: A signal has come; the run is saved.
     """
     (method,) = options.method
-    if rank():
-        return fit(make_fabric(options), options, method, train, test, console).metrics
-    logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
-    options.save(folder / "config.json")
-    profile = folder if options.profile else None
-    trained = fit(make_fabric(options, logger), options, method, train, test, console, profile)
-    save_run(folder, trained)
-    if profile and not (folder / "profile.json").is_file():
+    if rank() or folder is None:
+        fabric = make_fabric(options)
+        return fit(fabric, options, method, train, test, console, folder).metrics
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            # The logger's file is written anew, from the checkpoint.
+            shutil.rmtree(folder / "log", ignore_errors=True)
+            logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
+            if not (folder / "config.json").exists():
+                options.save(folder / "config.json")
+            fabric = make_fabric(options, logger)
+            trained = fit(fabric, options, method, train, test, console, folder)
+            save_run(folder, trained)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    except Timeout:
+        raise InputError(
+            f"{folder}: another process is training this run; wait for it, or end it"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {error.strerror}; make room, then --resume {folder} goes on"
+        ) from None
+    if options.profile and not (folder / "profile.json").is_file():
         console.print("no profile: an epoch has fewer than four steps")
     return trained.metrics
 

@@ -125,7 +125,9 @@ def test_more_training_images_than_there_are(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) in epoch.*--lr"):
+    with pytest.raises(
+        InputError, match=r"the loss is (nan|inf) in step 1 .digits.* of epoch 2.*--lr"
+    ):
         train_methods(quick(tmp_path, lr=1e30), Console(quiet=True))
 
 

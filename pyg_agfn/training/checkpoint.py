@@ -1,0 +1,284 @@
+"""Checkpoints of a run that is not finished: whole or not there, and never unpickled."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.distributed import rank
+from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.rivals import Objective
+from pyg_agfn.run_folder import tensor_file_error, write_tensors
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.interruption import Interruption
+from pyg_agfn.training.options import TrainOptions
+
+FILE = "checkpoint.safetensors"
+
+Epoch = dict[str, Any]
+
+
+@dataclass
+class TrainingState:
+    """All that decides how a run goes on.
+
+    Attributes:
+        model: With the graph's parameters.
+        descent: Optimizers and schedule.
+        objective: What it keeps from step to step.
+        batches: Order and augmentation, and which batches of the pass are done.
+        totals: Of the epoch, on the device: steps, sum of their losses, right answers, answers.
+        epoch: Being trained, from 1.
+        seconds: What the epoch took so far.
+        history: What the epochs before it measured.
+    """
+
+    model: BaselineClassifier
+    descent: CoordinateDescent
+    objective: Objective
+    batches: Batches
+    totals: dict[str, Tensor] = field(default_factory=dict)
+    epoch: int = 1
+    seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets what is counted by epoch to zero."""
+        device = self.batches.device
+        self.epoch, self.seconds = epoch, 0.0
+        self.totals = {
+            "loss": torch.zeros((), device=device),
+            **{
+                name: torch.zeros((), dtype=torch.long, device=device)
+                for name in ("steps", "correct", "answers")
+            },
+        }
+
+    def count(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Adds a step to the totals, without waiting for the device."""
+        self.totals["steps"] += 1
+        self.totals["loss"] += loss
+        self.totals["correct"] += (logits.argmax(1) == targets).sum()
+        self.totals["answers"] += len(targets)
+
+    @property
+    def loss(self) -> float:
+        """Mean over the epoch's steps so far; 0 before the first."""
+        return float(self.totals["loss"]) / max(1, int(self.totals["steps"]))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the epoch's answers that were right."""
+        return float(self.totals["correct"]) / max(1, int(self.totals["answers"]))
+
+
+class Saver:
+    """Writes checkpoints while a run is trained: by time, and when it is interrupted.
+
+    Args:
+        folder: The run folder; without one nothing is written.
+        state: What is saved.
+        train: Training images, told apart by :func:`fingerprint`.
+        options: How often.
+    """
+
+    def __init__(
+        self, folder: Path | None, state: TrainingState, train: ImageDataset, options: TrainOptions
+    ) -> None:
+        self.folder = folder
+        self.state = state
+        self.train = train
+        self.options = options
+        self.interruption = Interruption()
+        self.saved = time.monotonic()
+        self.unchecked: list[tuple[Tensor, Tensor]] = []
+
+    def resume(self) -> bool:
+        """Loads the folder's checkpoint, if there is one."""
+        if self.folder is None or not (self.folder / FILE).exists():
+            return False
+        load_checkpoint(self.folder / FILE, self.state, self.train)
+        return True
+
+    def after_step(self, loss: Tensor, index: Tensor) -> None:
+        """Told of each step: its loss, and which training images it had.
+
+        Raises:
+            InputError: The loss is not finite, or the checkpoint cannot be written.
+            InterruptedRunError: A signal has come.
+        """
+        self.unchecked.append((loss, index))
+        # Reading a loss makes a GPU wait: not at every step.
+        if loss.device.type == "cpu" or len(self.unchecked) >= 64:
+            self.check_losses()
+        if time.monotonic() - self.saved >= self.options.checkpoint_seconds:
+            self.save()
+        self.stop_if_interrupted()
+
+    def save(self) -> None:
+        """Writes a checkpoint, of a state that is good."""
+        self.check_losses()
+        self.check_weights()
+        if self.folder is not None and rank() == 0:
+            save_checkpoint(self.folder / FILE, self.state, self.train)
+        self.saved = time.monotonic()
+
+    def stop_if_interrupted(self) -> None:
+        """Saves and ends the run if a signal has come."""
+        if self.interruption.received is None:
+            return
+        self.save()
+        way = "" if self.folder is None else f", and saved; --resume {self.folder} goes on"
+        raise InterruptedRunError(
+            f"interrupted in epoch {self.state.epoch}{way}", 128 + self.interruption.received
+        )
+
+    def check_losses(self) -> None:
+        """Stops the run at the first step whose loss is not finite."""
+        if not self.unchecked:
+            return
+        losses = torch.stack([loss for loss, _ in self.unchecked])
+        if not bool(losses.isfinite().all()):
+            bad = int((~losses.isfinite()).nonzero()[0])
+            step = int(self.state.totals["steps"]) - len(losses) + bad + 1
+            index = self.unchecked[bad][1].tolist()
+            names = ", ".join(self.train.names[i] for i in index[:3])
+            more = f" and {len(index) - 3} more" if len(index) > 3 else ""
+            self._stop(f"the loss is {float(losses[bad])} in step {step} ({names}{more})")
+        self.unchecked.clear()
+
+    def check_weights(self) -> None:
+        """Stops the run where a step has left a weight that is not finite."""
+        for name, parameter in self.state.model.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                self._stop(f"{name} is not finite after step {int(self.state.totals['steps'])}")
+
+    def _stop(self, what: str) -> NoReturn:
+        kept = self.folder is not None and (self.folder / FILE).exists()
+        raise InputError(
+            f"{self.options.method[0]}: {what} of epoch {self.state.epoch}: "
+            f"lower --lr ({self.options.lr}) or --lr-graph ({self.options.lr_graph})"
+            + (f"; the last good state is kept in {self.folder}" if kept else "")
+        )
+
+
+def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+    """Writes a checkpoint, whole or not at all: the one before it is there until this one is.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    tensors = _tensors(state)
+    facts = {
+        "epoch": state.epoch,
+        "done": state.batches.done,
+        "seconds": state.seconds,
+        "history": state.history,
+        "optimizers": [_settings(optimizer) for optimizer in state.descent.optimizers],
+        "schedule": state.descent.schedule.state_dict(),
+        "data": fingerprint(train),
+    }
+    write_tensors(path, tensors, {"state": json.dumps(facts)})
+
+
+def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+    """Puts everything back to where :func:`save_checkpoint` was called.
+
+    Raises:
+        InputError: The file is broken, or of another run or other training images.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["state"])
+            expected = {name: tensor.shape for name, tensor in _tensors(state).items()}
+            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            for name in expected.keys() - found.keys():
+                raise ValueError(f"{name} is missing")
+            for name, shape in found.items():
+                # What grows while training is only known by what it is: momentum, centers, labels.
+                if not name.startswith(("optimizer.", "objective.")) and shape != expected[name]:
+                    raise ValueError(f"{name} is of shape {list(shape)}")
+            if facts["data"] != fingerprint(train):
+                raise InputError(
+                    f"{path}: the training images or labels are not those that the run began "
+                    "with; give them back, or begin a new run"
+                )
+            tensors = {name: file.get_tensor(name) for name in found}
+            _restore(state, tensors, facts)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a file that is none of ours leads to
+        raise tensor_file_error(path, error) from None
+
+
+def fingerprint(data: ImageDataset) -> str:
+    """Of which images a data set has, in which order, and of their labels."""
+    digest = hashlib.sha256(repr((tuple(data.images.shape), data.classes)).encode())
+    digest.update("\0".join(data.names).encode("utf-8", "surrogateescape"))
+    digest.update(data.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
+    for number, optimizer in enumerate(state.descent.optimizers):
+        for index, values in optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{number}.{index}.{name}"] = value
+    parts = {
+        "objective": state.objective.state_dict(),
+        "batches": state.batches.state_dict(),
+        "totals": state.totals,
+        "generator": {"cpu": torch.get_rng_state()},
+    }
+    if state.batches.device.type == "cuda":
+        parts["generator"]["cuda"] = torch.cuda.get_rng_state(state.batches.device)
+    for part, content in parts.items():
+        tensors.update({f"{part}.{name}": tensor for name, tensor in content.items()})
+    return tensors
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    def part(name: str) -> dict[str, Tensor]:
+        return {
+            key.removeprefix(f"{name}."): tensor
+            for key, tensor in tensors.items()
+            if key.startswith(f"{name}.")
+        }
+
+    device = state.batches.device
+    state.model.load_state_dict(part("model"))
+    optimizers = state.descent.optimizers
+    for number, (optimizer, groups) in enumerate(zip(optimizers, facts["optimizers"], strict=True)):
+        values: dict[int, dict[str, Tensor]] = {}
+        parameters = optimizer.param_groups[0]["params"]
+        for key, tensor in part(f"optimizer.{number}").items():
+            index, name = key.split(".", 1)
+            # In the parameter's memory format: the file has none.
+            like = torch.empty_like(parameters[int(index)]).copy_(tensor)
+            values.setdefault(int(index), {})[name] = like
+        optimizer.load_state_dict({"state": values, "param_groups": groups})
+    state.descent.schedule.load_state_dict(facts["schedule"])
+    state.objective.load_state_dict({k: v.to(device) for k, v in part("objective").items()})
+    state.batches.load_state_dict(part("batches"), facts["done"])
+    state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
+    state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]
+    generators = part("generator")
+    torch.set_rng_state(generators["cpu"])
+    if "cuda" in generators and device.type == "cuda":
+        torch.cuda.set_rng_state(generators["cuda"], device)
+
+
+def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = optimizer.state_dict()["param_groups"]
+    return groups

@@ -1,0 +1,279 @@
+"""A run that was stopped and goes on is the run that was never stopped."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from rich.console import Console
+from safetensors.torch import load_file
+
+from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.training import TrainOptions, parse_resume, resume_run, train_methods
+from pyg_agfn.training import checkpoint as checkpoint_module
+from pyg_agfn.training.checkpoint import FILE, Saver
+
+QUIET = Console(quiet=True)
+STEPS = 4  # an epoch: 130 images, batches of 32
+
+
+def options(out: Path, method: str, **given) -> TrainOptions:
+    small = {
+        "train_size": 130,
+        "batch_size": 32,
+        "epochs": 2,
+        "pretrain_epochs": 1,
+        "feature_dim": 16,
+        "samples": 2,
+        "eval_draws": 1,
+        "bank_size": 64,
+        "lr_graph": 10.0,
+        "augment": True,
+        "checkpoint_seconds": 0.0,
+    }
+    return TrainOptions.for_dataset("digits", out=out, method=(method,), **{**small, **given})
+
+
+class KilledError(Exception):
+    """In place of kill -9."""
+
+
+def kill_after(steps: int, monkeypatch: pytest.MonkeyPatch, before_saving: bool = False) -> None:
+    """The process dies in that step from now on, before or after its checkpoint."""
+    after_step = Saver.after_step
+    calls = []
+
+    def dying(self, loss, index):
+        calls.append(1)
+        if before_saving and len(calls) == steps:
+            raise KilledError
+        after_step(self, loss, index)
+        if len(calls) == steps:
+            raise KilledError
+
+    monkeypatch.setattr(Saver, "after_step", dying)
+
+
+def folder_of(out: Path) -> Path:
+    (folder,) = out.iterdir()
+    return folder
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in ("model", "answers", "bank"):
+        if name == "bank" and not (one / "bank.safetensors").exists():
+            continue
+        first, second = (load_file(f / f"{name}.safetensors") for f in (one, other))
+        assert first.keys() == second.keys()
+        for key in first:
+            assert torch.equal(first[key], second[key]), key
+
+    def metrics(folder: Path) -> dict[str, object]:
+        found = json.loads((folder / "metrics.json").read_text())
+        return {k: v for k, v in found.items() if k not in ("seconds_per_epoch", "peak_memory_gib")}
+
+    def log(folder: Path) -> list[list[str]]:
+        with (folder / "log" / "metrics.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        names = ("epoch", "loss", "train_accuracy", "test_accuracy", "alpha", "beta")
+        return [[row[name] for name in names] for row in rows]
+
+    assert metrics(one) == metrics(other)
+    assert log(one) == log(other)
+    assert len(log(one)) == 2
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """By method, the run that nothing stopped."""
+    found: dict[str, Path] = {}
+
+    def run(method: str) -> Path:
+        if method not in found:
+            out = tmp_path_factory.mktemp(method)
+            train_methods(options(out, method), QUIET)
+            found[method] = folder_of(out)
+        return found[method]
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["baseline", "center-loss", "scn", "eac", "agfn"])
+def test_killed_inside_an_epoch_it_goes_on_to_the_same_run(method, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        kill_after(STEPS + 2, patch)
+        train_methods(options(tmp_path, method), QUIET)
+    resume_run(folder_of(tmp_path), {}, QUIET)
+    assert_same_run(folder_of(tmp_path), whole(method))
+    assert not (folder_of(tmp_path) / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "before_saving"),
+    [((1,), False), ((STEPS,), False), ((STEPS + 2, 2, 1), True), ((2 * STEPS,), True)],
+    ids=str,
+)
+def test_killed_anywhere_and_again(steps, before_saving, whole, tmp_path, monkeypatch):
+    for count, number in enumerate(steps):
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            kill_after(number, patch, before_saving)
+            if count == 0:
+                train_methods(options(tmp_path, "agfn"), QUIET)
+            else:
+                resume_run(folder_of(tmp_path), {}, QUIET)
+    resume_run(folder_of(tmp_path), {"workers": 0}, QUIET)
+    assert_same_run(folder_of(tmp_path), whole("agfn"))
+
+
+def test_killed_while_it_measures(whole, tmp_path, monkeypatch):
+    def dying(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr("pyg_agfn.training.run.save_run", dying)
+        train_methods(options(tmp_path, "agfn"), QUIET)
+    resume_run(folder_of(tmp_path), {}, QUIET)
+    assert_same_run(folder_of(tmp_path), whole("agfn"))
+
+
+def test_without_time_for_a_checkpoint_it_begins_anew(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        kill_after(3, patch)
+        train_methods(options(tmp_path, "agfn", checkpoint_seconds=1e6), QUIET)
+    assert not (folder_of(tmp_path) / FILE).exists()
+    resume_run(folder_of(tmp_path), {}, QUIET)
+    assert_same_run(folder_of(tmp_path), whole("agfn"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(number, whole, tmp_path, monkeypatch):
+    after_step = Saver.after_step
+    calls = []
+
+    def signalled(self, loss, index):
+        calls.append(1)
+        if len(calls) == 6:
+            signal.raise_signal(number)
+        after_step(self, loss, index)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(Saver, "after_step", signalled)
+        with pytest.raises(InterruptedRunError) as caught:
+            train_methods(options(tmp_path, "agfn", checkpoint_seconds=1e6), QUIET)
+    assert len(calls) == 6
+    assert caught.value.code == 128 + number
+    assert f"--resume {folder_of(tmp_path)}" in str(caught.value)
+    assert signal.getsignal(number) == before
+    resume_run(folder_of(tmp_path), {}, QUIET)
+    assert_same_run(folder_of(tmp_path), whole("agfn"))
+
+
+def test_an_interrupted_run_names_the_methods_that_are_left(tmp_path, monkeypatch):
+    after_step = Saver.after_step
+
+    def signalled(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        after_step(*arguments)
+
+    monkeypatch.setattr(Saver, "after_step", signalled)
+    chosen = options(tmp_path, "baseline")
+    both = TrainOptions(**{**vars(chosen), "method": ("baseline", "gce", "agfn")})
+    with pytest.raises(InterruptedRunError, match="for gce agfn: --config .* --method gce agfn"):
+        train_methods(both, QUIET)
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch):
+    """A run folder with a checkpoint."""
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        kill_after(6, patch)
+        train_methods(options(tmp_path / "out", "agfn"), QUIET)
+    return folder_of(tmp_path / "out")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(stopped, monkeypatch):
+    last = (stopped / FILE).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(InputError, match=r"checkpoint.*No space left on device"):
+            resume_run(stopped, {}, QUIET)
+    assert (stopped / FILE).read_bytes() == last
+    assert not list(stopped.glob("*.partial"))
+    resume_run(stopped, {}, QUIET)
+    assert (stopped / "metrics.json").exists()
+
+
+def test_two_processes_are_not_at_one_run(stopped):
+    with FileLock(stopped / ".lock"), pytest.raises(InputError, match="another process"):
+        resume_run(stopped, {}, QUIET)
+    assert (stopped / FILE).exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "empty", "other"])
+def test_a_broken_checkpoint_is_one_line(stopped, damage):
+    content = (stopped / FILE).read_bytes()
+    if damage == "other":
+        model = torch.nn.Linear(2, 2).state_dict()
+        checkpoint_module.write_tensors(stopped / FILE, dict(model))
+    else:
+        broken = {"cut": content[: len(content) // 2], "noise": b"\xff" * 999, "empty": b""}
+        (stopped / FILE).write_bytes(broken[damage])
+    with pytest.raises(InputError, match=rf"{FILE}: cannot be read") as caught:
+        resume_run(stopped, {}, QUIET)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_training_labels_are_refused(stopped):
+    config = json.loads((stopped / "config.json").read_text())
+    (stopped / "config.json").write_text(json.dumps({**config, "noise": 0.3}))
+    with pytest.raises(InputError, match="labels are not those that the run began with"):
+        resume_run(stopped, {}, QUIET)
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(InputError, match=r"--resume .*: there is no run"):
+        resume_run(tmp_path, {}, QUIET)
+
+
+def test_a_finished_run_is_said_to_be(whole, tmp_path):
+    screen = Console(file=(tmp_path / "screen").open("w+"), width=200)
+    metrics = resume_run(whole("agfn"), {}, screen)
+    screen.file.seek(0)
+    assert "is finished" in screen.file.read()
+    assert metrics["method"] == "agfn"
+
+
+def test_resume_takes_places_only():
+    assert parse_resume(["--epochs", "3"]) is None
+    assert parse_resume(["--resume", "runs/a", "--workers", "1", "--root", "b"]) == (
+        Path("runs/a"),
+        {"workers": 1, "root": Path("b")},
+    )
+    with pytest.raises(InputError, match="leave out --epochs --lr"):
+        parse_resume(["--resume", "runs/a", "--lr", "1", "--epochs", "3"])
+
+
+def test_a_weight_that_is_not_finite_stops_the_run_at_its_last_good_state(stopped, monkeypatch):
+    from pyg_agfn.training.coordinate_descent import CoordinateDescent
+
+    last = (stopped / FILE).read_bytes()
+    step = CoordinateDescent.step
+
+    def breaking(self, *arguments):
+        result = step(self, *arguments)
+        with torch.no_grad():
+            self.model.classifier.weight[0, 0] = torch.inf
+        return result
+
+    monkeypatch.setattr(CoordinateDescent, "step", breaking)
+    with pytest.raises(InputError, match=r"classifier.weight is not finite.*last good state"):
+        resume_run(stopped, {}, QUIET)
+    assert (stopped / FILE).read_bytes() == last

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import os
 import pickle
@@ -66,6 +67,7 @@ def test_what_was_killed_goes_on_where_it_was(base, trained, console):
     first, second = (base.out / cell_name(c) for c in cells)
     results.path.unlink()  # as if killed before the line was written
     (second / "metrics.json").unlink()  # and the second one while it trained
+    (second / "config.json").write_text("{")  # whose folder is of nobody knows what
     (second / "leftover").write_text("")
     run_grid(cells, base.out, results, console)
     assert trained == [first.name, second.name, second.name]
@@ -73,8 +75,9 @@ def test_what_was_killed_goes_on_where_it_was(base, trained, console):
     assert all(results.has(options) for options in cells)
 
 
-def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_path, console):
-    cells = grid("figure-5", dataclasses.replace(base, epochs=60), ("baseline",), [0])
+def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_path):
+    long = dataclasses.replace(base, epochs=60, checkpoint_seconds=0.0)
+    cells = grid("figure-5", long, ("baseline",), [0])
     code = (
         "import pickle, sys; from pathlib import Path; from rich.console import Console\n"
         "from pyg_agfn.reproduction.results_file import ResultsFile\n"
@@ -93,8 +96,11 @@ def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_p
     process.wait()
     results = ResultsFile(base.out / "results.jsonl")
     assert not results.has(cells[0])
-    assert run_grid(cells, base.out, results, console) == []
+    assert (log.parent.parent / "checkpoint.safetensors").exists()
+    screen = io.StringIO()
+    assert run_grid(cells, base.out, results, Console(file=screen, width=200)) == []
     assert results.has(cells[0])
+    assert "baseline: goes on in epoch" in screen.getvalue()
 
 
 def test_a_cell_that_another_process_trains_is_left_to_it(base, trained, console):

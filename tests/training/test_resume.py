@@ -3,6 +3,8 @@
 import csv
 import json
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,8 +43,13 @@ class KilledError(Exception):
     """In place of kill -9."""
 
 
-def kill_after(steps: int, monkeypatch: pytest.MonkeyPatch, before_saving: bool = False) -> None:
-    """The process dies in that step from now on, before or after its checkpoint."""
+def kill_after(
+    steps: int,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[], object],
+    before_saving: bool = False,
+) -> None:
+    """Runs something that dies in that step from now on, before or after its checkpoint."""
     after_step = Saver.after_step
     calls = []
 
@@ -54,7 +61,10 @@ def kill_after(steps: int, monkeypatch: pytest.MonkeyPatch, before_saving: bool 
         if len(calls) == steps:
             raise KilledError
 
-    monkeypatch.setattr(Saver, "after_step", dying)
+    with monkeypatch.context() as patch:
+        patch.setattr(Saver, "after_step", dying)
+        with pytest.raises(KilledError):
+            run()
 
 
 def folder_of(out: Path) -> Path:
@@ -103,9 +113,8 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["baseline", "center-loss", "scn", "eac", "agfn"])
 def test_killed_inside_an_epoch_it_goes_on_to_the_same_run(method, whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        kill_after(STEPS + 2, patch)
-        train_methods(options(tmp_path, method), QUIET)
+    run = options(tmp_path, method)
+    kill_after(STEPS + 2, monkeypatch, lambda: train_methods(run, QUIET))
     resume_run(folder_of(tmp_path), {}, QUIET)
     assert_same_run(folder_of(tmp_path), whole(method))
     assert not (folder_of(tmp_path) / FILE).exists()
@@ -117,13 +126,11 @@ def test_killed_inside_an_epoch_it_goes_on_to_the_same_run(method, whole, tmp_pa
     ids=str,
 )
 def test_killed_anywhere_and_again(steps, before_saving, whole, tmp_path, monkeypatch):
-    for count, number in enumerate(steps):
-        with monkeypatch.context() as patch, pytest.raises(KilledError):
-            kill_after(number, patch, before_saving)
-            if count == 0:
-                train_methods(options(tmp_path, "agfn"), QUIET)
-            else:
-                resume_run(folder_of(tmp_path), {}, QUIET)
+    run = options(tmp_path, "agfn")
+    kill_after(steps[0], monkeypatch, lambda: train_methods(run, QUIET), before_saving)
+    for number in steps[1:]:
+        go_on = partial(resume_run, folder_of(tmp_path), {}, QUIET)
+        kill_after(number, monkeypatch, go_on, before_saving)
     resume_run(folder_of(tmp_path), {"workers": 0}, QUIET)
     assert_same_run(folder_of(tmp_path), whole("agfn"))
 
@@ -132,17 +139,17 @@ def test_killed_while_it_measures(whole, tmp_path, monkeypatch):
     def dying(*_):
         raise KilledError
 
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         patch.setattr("pyg_agfn.training.run.save_run", dying)
-        train_methods(options(tmp_path, "agfn"), QUIET)
+        with pytest.raises(KilledError):
+            train_methods(options(tmp_path, "agfn"), QUIET)
     resume_run(folder_of(tmp_path), {}, QUIET)
     assert_same_run(folder_of(tmp_path), whole("agfn"))
 
 
 def test_without_time_for_a_checkpoint_it_begins_anew(whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        kill_after(3, patch)
-        train_methods(options(tmp_path, "agfn", checkpoint_seconds=1e6), QUIET)
+    run = options(tmp_path, "agfn", checkpoint_seconds=1e6)
+    kill_after(3, monkeypatch, lambda: train_methods(run, QUIET))
     assert not (folder_of(tmp_path) / FILE).exists()
     resume_run(folder_of(tmp_path), {}, QUIET)
     assert_same_run(folder_of(tmp_path), whole("agfn"))
@@ -182,16 +189,15 @@ def test_an_interrupted_run_names_the_methods_that_are_left(tmp_path, monkeypatc
     monkeypatch.setattr(Saver, "after_step", signalled)
     chosen = options(tmp_path, "baseline")
     both = TrainOptions(**{**vars(chosen), "method": ("baseline", "gce", "agfn")})
-    with pytest.raises(InterruptedRunError, match="for gce agfn: --config .* --method gce agfn"):
+    with pytest.raises(InterruptedRunError, match=r"for gce agfn: --config .* --method gce agfn"):
         train_methods(both, QUIET)
 
 
 @pytest.fixture
 def stopped(tmp_path, monkeypatch):
     """A run folder with a checkpoint."""
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        kill_after(6, patch)
-        train_methods(options(tmp_path / "out", "agfn"), QUIET)
+    run = options(tmp_path / "out", "agfn")
+    kill_after(6, monkeypatch, lambda: train_methods(run, QUIET))
     return folder_of(tmp_path / "out")
 
 

@@ -43,7 +43,13 @@ class Objective:
 
         With S draws of a graph there are S logits and targets to an image, draw after draw.
         """
-        logits = full_precision(model(images))
+        return self.of_features(model, model.features(images), labels)
+
+    def of_features(
+        self, model: BaselineClassifier, x: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        r"""The same from what the backbone yields, :math:`(N, F)`."""
+        logits = full_precision(model.head(x))
         targets = labels.repeat(len(logits) // len(labels))
         return self.criterion(logits, targets), logits, targets  # the mean over images and draws
 

@@ -1,4 +1,4 @@
-"""Coordinate descent: W with α and β fixed, then α and β with W fixed (Section 3.3)."""
+"""Coordinate descent: α and β with W fixed, then W with α and β fixed (Section 3.3)."""
 
 import torch
 from lightning.fabric import Fabric
@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from pyg_agfn.distributed import average_gradients
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals.objective import Objective, full_precision
+from pyg_agfn.rivals.objective import Objective
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 
@@ -15,10 +15,12 @@ from pyg_agfn.transforms import PoissonEdges
 class CoordinateDescent:
     r"""Updates the two groups of a model's parameters, each with its own optimizer.
 
-    ``alternate`` follows the paper: :math:`W` takes its step by Eq. 9 and 10, then the images pass
-    the *new* :math:`W` once more, without a backward pass of the backbone, new graphs are drawn,
-    and :math:`\alpha, \beta` take theirs by Eq. 11 and 14. ``joint`` takes both steps from the one
-    gradient of the first pass. What the second pass costs is in ``docs/results.md``.
+    ``alternate`` follows the paper: each group takes its step with the other one held, on a draw
+    of its own: :math:`\alpha, \beta` by Eq. 11 and 14, then :math:`W` by Eq. 9 and 10. In this
+    order both see the batch with one pass of the backbone, as what the backbone yields does not
+    depend on :math:`\alpha, \beta`; the other order is the same sequence of steps, begun one step
+    later, and needs a second pass with the new :math:`W`. ``joint`` takes both steps from one
+    gradient and one draw.
 
     A model without :math:`\alpha` and :math:`\beta` has only the first step.
 
@@ -62,21 +64,23 @@ class CoordinateDescent:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One mini-batch, as :class:`Batches` yields it, in an epoch from 1.
 
-        Returns its loss, logits and targets before the update. With S draws of the graph there
-        are S logits and targets to an image, draw after draw.
+        Returns the loss, logits and targets before the update of :math:`W`. With S draws of the
+        graph there are S logits and targets to an image, draw after draw.
         """
-        with self.fabric.autocast():
-            loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
-
         learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
-        if learn_graph and self.joint:
-            self._descend(loss, self.weights + self.graph, self.optimizers)
-        else:
+        if learn_graph and not self.joint:
+            with self.fabric.autocast():
+                features = self.model.features(images)
+                held = self.objective.of_features(self.model, features.detach(), labels)[0]
+            self._descend(held, self.graph, self.optimizers[1:])
+            with self.fabric.autocast():
+                loss, logits, targets = self.objective.of_features(self.model, features, labels)
             self._descend(loss, self.weights, self.optimizers[:1])
-            if learn_graph:
-                logits_now = full_precision(self._logits_of_fixed_weights(images))
-                graph_loss = self.objective.criterion(logits_now, targets)
-                self._descend(graph_loss, self.graph, self.optimizers[1:])
+        else:
+            with self.fabric.autocast():
+                loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
+            group = self.weights + self.graph if learn_graph else self.weights
+            self._descend(loss, group, self.optimizers if learn_graph else self.optimizers[:1])
         self.schedule.step()
         return loss.detach(), logits.detach(), targets
 
@@ -90,9 +94,3 @@ class CoordinateDescent:
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-
-    def _logits_of_fixed_weights(self, images: Tensor) -> Tensor:
-        with self.fabric.autocast():
-            with torch.no_grad():
-                features = self.model.features(images)
-            return self.model.head(features)

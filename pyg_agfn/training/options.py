@@ -66,7 +66,7 @@ class TrainOptions:
         "squared-error is Eq. 7, on probabilities; label-smoothing and gce have their own",
     )
     descent: Descent = option(
-        "alternate", "update W, then alpha and beta with the new W; joint: both from one gradient"
+        "alternate", "update alpha and beta with W held, then W; joint: both from one gradient"
     )
     lr: float = option(0.01, "learning rate of W, gamma_1 of Eq. 9; falls to 0 as a cosine")
     lr_graph: float = option(0.001, "learning rate of alpha and beta, gamma_2 of Eq. 11")

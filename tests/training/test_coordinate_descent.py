@@ -40,8 +40,8 @@ def parameters(model) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_weights_take_their_step_with_the_graph_fixed_then_the_graph_its_own(batch, loss):
-    """Eq. 9 and 11 written out: each group's step is its rate times its own gradient."""
+def test_each_group_takes_its_step_with_the_other_held(batch, loss):
+    """Eq. 11 and 9 written out: each group's step is its rate times its own gradient."""
     images, labels = batch
     model = build(samples=2)
     reference = copy.deepcopy(model)
@@ -53,20 +53,23 @@ def test_weights_take_their_step_with_the_graph_fixed_then_the_graph_its_own(bat
     graph = list(reference.agfn.edges.parameters())
     weights = [p for p in reference.parameters() if all(p is not q for q in graph)]
     reference.train()
-    first = criterion(reference(images), targets)
-    gradients = torch.autograd.grad(first, weights)
-    with torch.no_grad():
-        for p, gradient in zip(weights, gradients, strict=True):
-            p -= 0.1 * gradient
-    second = criterion(reference(images), targets)  # the new W, and a new draw
-    gradients = torch.autograd.grad(second, graph)
-    with torch.no_grad():
-        for p, gradient in zip(graph, gradients, strict=True):
-            p -= 5.0 * gradient
+    for group, rate in ((graph, 5.0), (weights, 0.1)):  # each by a draw of its own
+        gradients = torch.autograd.grad(criterion(reference(images), targets), group)
+        with torch.no_grad():
+            for p, gradient in zip(group, gradients, strict=True):
+                p -= rate * gradient
 
     for name, expected in parameters(reference).items():
         torch.testing.assert_close(parameters(model)[name], expected, atol=1e-6, rtol=1e-5)
     assert model.agfn.edges.alpha.item() != 1.0
+
+
+def test_the_backbone_sees_a_batch_once(batch):
+    model = build()
+    passes = []
+    model.backbone.register_forward_hook(lambda *_: passes.append(1))
+    step(descent(model), *batch)
+    assert len(passes) == 1
 
 
 def test_joint_takes_both_steps_from_one_gradient(batch):

@@ -9,7 +9,7 @@ train: .venv/ready
 	$(BIN)/python scripts/train_pyg.py $(ARGS)
 
 test: .venv/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -3,8 +3,10 @@
 Both sides in one run, step by step in turn, quoted as a ratio of medians:
 
     .venv/bin/python benchmarks/backbone.py
+    .venv/bin/python benchmarks/backbone.py --precision fp32    # a CPU without bf16
 """
 
+import argparse
 import statistics
 import time
 
@@ -14,7 +16,7 @@ from torch import nn
 
 from pyg_agfn.nn.backbones import resnet
 
-BATCH, SIDE, STEPS = 256, 48, 15
+BATCH, SIDE = 256, 48
 
 
 def plain_resnet() -> nn.Module:
@@ -28,16 +30,20 @@ def plain_resnet() -> nn.Module:
 
 def main() -> None:
     """Prints the medians and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--steps", type=int, default=15)
+    arguments = parser.parse_args()
     images = torch.randn(BATCH, 1, SIDE, SIDE).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 512, (BATCH,))
     sides = {"torchvision": plain_resnet(), "pyg_agfn": resnet("resnet18", in_channels=1)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for model in sides.values():
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for step in range(STEPS + 2):
+    for step in range(arguments.steps + 2):
         for name, model in sides.items():
             start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, arguments.precision == "bf16"):
                 loss = F.cross_entropy(model(images), labels)
             model.zero_grad()
             loss.backward()

@@ -1,9 +1,15 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pyg_agfn.datasets import ImageDataset
+
+# Test processes run side by side, each and those that it starts with one thread.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,7 @@ def test_what_was_killed_goes_on_where_it_was(base, trained, console):
 
 
 def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_path):
-    long = dataclasses.replace(base, epochs=60, checkpoint_seconds=0.0)
+    long = dataclasses.replace(base, epochs=20, checkpoint_seconds=0.0)
     cells = grid("figure-5", long, ("baseline",), [0])
     code = (
         "import pickle, sys; from pathlib import Path; from rich.console import Console\n"

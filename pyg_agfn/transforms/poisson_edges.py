@@ -48,23 +48,30 @@ def sample_edges(
         probability (Tensor): Of n targets with :math:`|\mathcal{V}|` sources.
         num_samples (int): :math:`S`. (default: :obj:`1`)
         generator (torch.Generator, optional): Source of the draws.
-        rows (slice, optional): The targets are these of all nodes; the draws are then those rows
-            of a draw of the whole matrix.
+        rows (slice, optional): The targets are these of all nodes, one of the equal shares that
+            they are divided into; the draws are then those rows of a draw of the whole matrix.
 
     Shapes:
         - **input:** :math:`(n, |\mathcal{V}|)`
         - **output:** :math:`(S, n, |\mathcal{V}|)` of zeros and ones
     """
-    drawn_rows, num_nodes = probability.shape
-    noise = torch.rand(
-        (num_samples, drawn_rows if rows is None else num_nodes, num_nodes),
-        generator=generator,
-        device=probability.device,
-        dtype=probability.dtype,
-    )
-    if rows is not None:
-        noise = noise[:, rows]
-    return (noise < probability).to(probability.dtype)
+    def noise(*size: int) -> Tensor:
+        return torch.rand(
+            size, generator=generator, device=probability.device, dtype=probability.dtype
+        )
+
+    share, num_nodes = probability.shape
+    if rows is None:
+        drawn = noise(num_samples, share, num_nodes) < probability
+    else:
+        drawn = probability.new_empty(num_samples, share, num_nodes, dtype=torch.bool)
+        for sample in drawn:
+            # The other rows are drawn and dropped, a share at a time: never N^2 numbers at once.
+            for start in range(0, num_nodes, share):
+                others = noise(min(share, num_nodes - start), num_nodes)
+                if start == rows.start:
+                    torch.lt(others, probability, out=sample)
+    return drawn.to(probability.dtype)
 
 
 class _StraightThrough(torch.autograd.Function):

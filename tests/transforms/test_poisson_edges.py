@@ -61,6 +61,17 @@ def test_pairs_are_drawn_independently():
     assert (correlation - torch.eye(9)).abs().max() < 5 / math.sqrt(20_000)
 
 
+@pytest.mark.parametrize("share", [1, 4, 12])
+def test_shares_of_the_rows_are_those_of_the_whole_draw(share):
+    probability = torch.rand(12, 12, generator=torch.Generator().manual_seed(2))
+    whole = sample_edges(probability, 3, torch.Generator().manual_seed(3))
+    parts = [
+        sample_edges(probability[rows], 3, torch.Generator().manual_seed(3), rows)
+        for rows in (slice(i, i + share) for i in range(0, 12, share))
+    ]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+
+
 def test_straight_through_is_the_identity_backward_and_survives_an_infinite_target():
     sample = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])
     target = torch.tensor([[2.0, math.inf]], requires_grad=True)

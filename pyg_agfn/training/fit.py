@@ -1,5 +1,6 @@
 """The training loop of one method, and what is measured of it."""
 
+import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ def fit(
     card = describe_model(options, method, train)
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
     device = fabric.device
+    if device.type == "cpu" and options.precision == "bf16" and _emulates_bf16():
+        console.print("this CPU emulates bf16, which takes many times longer: use --precision fp32")
     model = card.build()
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     synchronize_batch_norm(model, device)
@@ -185,6 +188,12 @@ def _train_epoch(
         profile.step()
     saver.check_losses()
     saver.check_weights()
+
+
+def _emulates_bf16() -> bool:
+    # Those with AVX-512 or better have the instructions, or come close.
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
 
 
 def _progress_bar(console: Console) -> Progress:

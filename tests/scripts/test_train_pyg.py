@@ -185,3 +185,11 @@ def test_a_profile_of_too_few_steps_is_said(script, tmp_path):
         "no profile: an epoch has fewer than four steps"
         in script("train_pyg.py", *options, "--out", "runs").stdout
     )
+
+
+@pytest.mark.parametrize(("capability", "said"), [("AVX2", True), ("AVX512", False)])
+def test_a_cpu_that_emulates_bf16_is_named(script, monkeypatch, capability, said):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    small = ["--method", "baseline", "--epochs", 1, "--train-size", 100, "--precision", "bf16"]
+    assert ("this CPU emulates bf16" in script("train_pyg.py", *small).stdout) == said

@@ -12,7 +12,6 @@ from pyg_agfn.nn.reference_bank import expected_degree
 Choice = Literal["random", "class-balanced", "low-loss", "agreement"]
 
 
-@torch.no_grad()
 def choose_references(
     model: AGFNClassifier,
     features: Tensor,
@@ -70,11 +69,12 @@ def choose_references(
 
 
 def _quality(model: AGFNClassifier, features: Tensor, labels: Tensor, choice: Choice) -> Tensor:
-    z = model.agfn.projector(features)
-    if choice == "low-loss":
-        alone = model.classifier(model.agfn.normalizer.dense_forward(z, None))
-        return -F.cross_entropy(alone, labels, reduction="none")
-    return expected_degree(model.agfn, z, labels) / expected_degree(model.agfn, z)
+    with torch.no_grad():
+        z = model.agfn.projector(features)
+        if choice == "low-loss":
+            alone = model.classifier(model.agfn.normalizer.dense_forward(z, None))
+            return -F.cross_entropy(alone, labels, reduction="none")
+        return expected_degree(model.agfn, z, labels) / expected_degree(model.agfn, z)
 
 
 def _equal_quotas(counts: Tensor, size: int) -> Tensor:

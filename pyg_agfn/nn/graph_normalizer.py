@@ -22,8 +22,7 @@ def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
         \tilde{D}^{-1/2} (A + I) \tilde{D}^{-1/2} H, \qquad \tilde{D}_{ii} = 1 + \sum_j a_{ij}
 
     Differentiable in :math:`H` and in every entry of :math:`A`, the zeros included. Degrees are
-    summed in ``adj``'s type; only the product runs in a lower precision under autocast, and its
-    result has that type.
+    summed in ``adj``'s type; only the product is in that of ``h``, or of autocast.
 
     Shapes:
         - **h:** :math:`(|\mathcal{V}|, F)`
@@ -34,7 +33,7 @@ def normalize_features(h: Tensor, adj: Tensor) -> Tensor:
     scale = (1 + adj.sum(-1)).rsqrt()
     loops = torch.eye(adj.size(-1), dtype=adj.dtype, device=adj.device)
     # Scaling the matrix, not the features, leaves one product for all draws, each way.
-    weight = (adj + loops) * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    weight = ((adj + loops) * scale.unsqueeze(-1) * scale.unsqueeze(-2)).to(h.dtype)
     return (weight.flatten(0, 1) @ h).unflatten(0, weight.shape[:2])
 
 
@@ -99,8 +98,10 @@ class GraphNormalizer(nn.Module):
         loop = torch.arange(x.size(0), device=x.device)
         edge_index = torch.cat([edge_index, torch.stack([loop, loop])], dim=1)
         edge_weight = torch.cat([edge_weight, edge_weight.new_ones(x.size(0))])
+        # Eight bits of mantissa cannot count beyond 256 neighbours.
+        edge_weight = edge_weight.to(torch.promote_types(edge_weight.dtype, torch.float32))
         out: Tensor = self.conv(x, edge_index, edge_weight)
-        return out
+        return out.to(x.dtype)
 
     def dense_forward(self, x: Tensor, adj: Tensor | None) -> Tensor:
         r"""The same with a dense adjacency, which keeps the gradient of every pair.
@@ -141,7 +142,7 @@ class GraphNormalizer(nn.Module):
             - **input:** :math:`(|\mathcal{V}|, F_{in})`, batch :math:`(|\mathcal{V}|)`
             - **output:** :math:`(S \cdot |\mathcal{V}|, F_{out})`, draw after draw
         """
-        h = normalize_in_tiles(self.conv.lin(x), x, edges, batch, mode).flatten(0, 1)
+        h = normalize_in_tiles(self.conv.lin(x), x, edges, batch, mode).flatten(0, 1).to(x.dtype)
         return h if self.conv.bias is None else h + self.conv.bias
 
     def __repr__(self) -> str:

@@ -80,17 +80,17 @@ class ReferenceBank(nn.Module):
         self.register_buffer("messages", inverse_root_degree.unsqueeze(1) * transformed)
 
     @classmethod
-    @torch.no_grad()
     def from_features(
         cls, agfn: AGFN, features: Tensor, batch_size: int | None = 256
     ) -> "ReferenceBank":
         r"""A bank of the backbone's features of the references, :math:`(M, F_{in})`."""
-        return cls(agfn, agfn.projector(features), batch_size)
+        with torch.no_grad():
+            return cls(agfn, agfn.projector(features), batch_size)
 
     def forward(self, x: Tensor) -> Tensor:
         z, own, scale, weights = self._joined(x)
         itself = (own * scale).unsqueeze(1) * self.agfn.normalizer.conv.lin(z)
-        out = scale.unsqueeze(1) * (itself + weights @ self.messages)
+        out = (scale.unsqueeze(1) * (itself + weights @ self.messages)).to(z.dtype)
         bias = self.agfn.normalizer.conv.bias
         return out if bias is None else out + bias
 
@@ -134,13 +134,13 @@ class ReferenceBank(nn.Module):
 
     def _self_weight(self, z: Tensor) -> Tensor:
         """P_ii (N): a vector's cosine to itself is 1, or 0 where it is zero."""
-        return self.agfn.edges.expected_weight(z.any(1).to(z.dtype))
+        dtype = torch.promote_types(z.dtype, torch.float32)
+        return self.agfn.edges.expected_weight(z.any(1).to(dtype))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.projected)}, batch_size={self.batch_size})"
 
 
-@torch.no_grad()
 def expected_degree(agfn: AGFN, z: Tensor, labels: Tensor | None = None) -> Tensor:
     r"""Sum of each vector's expected edges, :math:`\sum_j P_{ij}`, itself included.
 
@@ -156,7 +156,8 @@ def expected_degree(agfn: AGFN, z: Tensor, labels: Tensor | None = None) -> Tens
     sums = []
     for start in range(0, len(z), ROWS):
         rows = slice(start, start + ROWS)
-        expected = agfn.edges.expected_weight(cosine_similarity(z[rows], z))
+        with torch.no_grad():
+            expected = agfn.edges.expected_weight(cosine_similarity(z[rows], z))
         if labels is not None:
             expected = expected * (labels[rows].unsqueeze(1) == labels)
         sums.append(expected.sum(1))

@@ -93,17 +93,21 @@ class _DrawnGraph(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
         h, alpha, beta, source, target, scale, mixed = ctx.saved_tensors
-        p = scale * grad
-        to_scaled = _sparse(source, target, len(h), h.dtype) @ p + p
-        grad_alpha = grad_beta = None
-        if alpha is not None:
-            # dE/da_ij = p_i . q_j + t_i, with t_i the part that goes through the degree of i.
-            q = scale * h
-            to_scale = (grad * mixed).sum(1, keepdim=True) + (to_scaled * h).sum(1, keepdim=True)
-            t = -0.5 * scale**3 * to_scale
-            through = _all_pairs_by_tile if ctx.slope else _all_pairs
-            grad_alpha, grad_beta = through(ctx.tiles, p, q, t, alpha, beta)
-        return scale * to_scaled, grad_alpha, grad_beta, None, None, None
+        # Who calls backward() inside autocast would have it on here too.
+        with torch.autocast(grad.device.type, enabled=False):
+            p = scale * grad
+            to_scaled = _sparse(source, target, len(h), h.dtype) @ p + p
+            grad_alpha = grad_beta = None
+            if alpha is not None:
+                # dE/da_ij = p_i . q_j + t_i, with t_i the part that goes through the degree of i.
+                q = scale * h
+                to_scale = (grad * mixed).sum(1, keepdim=True) + (to_scaled * h).sum(
+                    1, keepdim=True
+                )
+                t = -0.5 * scale**3 * to_scale
+                through = _all_pairs_by_tile if ctx.slope else _all_pairs
+                grad_alpha, grad_beta = through(ctx.tiles, p, q, t, alpha, beta)
+            return scale * to_scaled, grad_alpha, grad_beta, None, None, None
 
 
 def _sparse(row: Tensor, column: Tensor, size: int, dtype: torch.dtype) -> Tensor:

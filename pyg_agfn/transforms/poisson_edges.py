@@ -4,6 +4,7 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
 """
 
+import math
 from typing import Any, Literal, get_args
 
 import torch
@@ -55,6 +56,7 @@ def sample_edges(
         - **input:** :math:`(n, |\mathcal{V}|)`
         - **output:** :math:`(S, n, |\mathcal{V}|)` of zeros and ones
     """
+
     def noise(*size: int) -> Tensor:
         return torch.rand(
             size, generator=generator, device=probability.device, dtype=probability.dtype
@@ -162,8 +164,8 @@ class PoissonEdges(SimilarityEdges):
           :math:`(|\mathcal{E}|)`
 
     Raises:
-        ValueError: An unknown option, ``num_samples`` below 1, or no matrix of floats in
-            ``data.x``.
+        ValueError: An unknown option, ``num_samples`` below 1, :math:`\alpha` or :math:`\beta`
+            not finite, or no matrix of floats in ``data.x``.
     """
 
     def __init__(
@@ -186,6 +188,8 @@ class PoissonEdges(SimilarityEdges):
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         if estimator not in get_args(Estimator):
             raise ValueError(f"estimator must be one of {get_args(Estimator)}, got {estimator!r}")
+        if not (math.isfinite(alpha) and math.isfinite(beta)):
+            raise ValueError(f"alpha and beta must be finite, got {alpha} and {beta}")
         self.initial = (float(alpha), float(beta))
         self.alpha = nn.Parameter(torch.empty(()))
         self.beta = nn.Parameter(torch.empty(()))
@@ -211,10 +215,13 @@ class PoissonEdges(SimilarityEdges):
 
     def parameters_by_pair(self, num_pairs: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\alpha` and :math:`\beta`, whose gradient is Eq. 11's mean over the pairs."""
+        # float16 holds neither 256^2 pairs nor the sum over them.
+        dtype = torch.promote_types(self.alpha.dtype, torch.float32)
+        alpha, beta = self.alpha.to(dtype), self.beta.to(dtype)
         if not self.average:
-            return self.alpha, self.beta
-        share = num_pairs.to(self.alpha.dtype).clamp(min=1).reciprocal()
-        return scale_gradient(self.alpha, share), scale_gradient(self.beta, share)
+            return alpha, beta
+        share = num_pairs.to(dtype).clamp(min=1).reciprocal()
+        return scale_gradient(alpha, share), scale_gradient(beta, share)
 
     def adjacency(
         self,
@@ -227,7 +234,9 @@ class PoissonEdges(SimilarityEdges):
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
         # Counted as a tensor: a number would make a GPU wait.
-        num_pairs = self.alpha.new_tensor(len(x) ** 2) if joinable is None else joinable.sum()
+        num_pairs = (
+            torch.tensor(len(x) ** 2, device=x.device) if joinable is None else joinable.sum()
+        )
         alpha, beta = self.parameters_by_pair(num_pairs)
         similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)
         rate = poisson_rate(similarity, alpha, beta)

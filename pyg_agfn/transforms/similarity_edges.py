@@ -26,6 +26,7 @@ def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
         \mathrm{cossim}(x_i, x_j) = \frac{x_i \cdot x_j}{\|x_i\| \|x_j\|}
 
     Where a row is zero the cosine is undefined; it is taken as 0, with gradient 0 from the norm.
+    Rows so long or so short that their squares leave ``float32``'s range are compared like others.
     ``float16`` and ``bfloat16`` rows are compared in ``float32``, also under autocast: eight bits
     of mantissa would move probabilities by up to :math:`\alpha / 256`.
 
@@ -41,6 +42,9 @@ def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
 def _unit_rows(x: Tensor) -> Tensor:
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
+    # A power of two rounds nothing, and a factor changes neither direction nor gradient.
+    exponent = torch.frexp(x.detach().abs().amax(-1, keepdim=True)).exponent.clamp(-100, 100)
+    x = torch.ldexp(x, -exponent)
     norm = x.norm(dim=-1, keepdim=True)
     return x / norm.masked_fill(norm == 0, 1.0)
 
@@ -166,7 +170,6 @@ class SimilarityEdges(BaseTransform, nn.Module):
             unit = _unit_rows(x.detach())
         return Tiles(unit, batch, self.tile_size or max(1, TILE_PAIRS // max(len(x), 1)))
 
-    @torch.no_grad()
     def draw_in_tiles(self, tiles: Tiles) -> list[tuple[Tensor, Tensor, Tensor]]:
         r"""Source, target and similarity of each edge of each draw.
 
@@ -175,7 +178,8 @@ class SimilarityEdges(BaseTransform, nn.Module):
         """
         parts: list[list[tuple[Tensor, Tensor, Tensor]]] = []
         for rows, similarity, joinable in tiles:
-            drawn = self.draw(similarity)
+            with torch.no_grad():
+                drawn = self.draw(similarity)
             if joinable is not None:
                 drawn &= joinable
             parts = parts or [[] for _ in drawn]

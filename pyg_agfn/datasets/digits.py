@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from pyg_agfn.datasets.image_cache import resize_grey
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.image_file import resize_grey
 
 
 class Digits(ImageDataset):

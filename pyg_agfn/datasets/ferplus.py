@@ -1,6 +1,5 @@
 """FERPlus: facial expressions, each labelled by ten people (Barsoum et al., ICMI 2016)."""
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +7,11 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from pyg_agfn.datasets.image_cache import Pixels, cached_array, cached_images, resize_grey
+from pyg_agfn.datasets.bad_data import BadData, Listed
+from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.image_file import Pixels, resize_grey
+from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
 from pyg_agfn.errors import InputError
 
 Split = Literal["train", "valid", "test"]
@@ -46,10 +48,11 @@ class FERPlus(ImageDataset):
         label_mode: ``"plurality"``: the class of most votes (Section 4.1 of the AGFN paper), ties
             to the first column. ``"majority"``: only images of which it has more than half of the
             votes. Images whose winner is ``unknown`` or ``NF`` (no face) are left out of both.
+        skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
 
     Raises:
-        InputError: No such layout; a row without ten whole votes; an image missing, broken or
-            listed twice.
+        InputError: No such layout, a column that is missing, a class without an image.
+        BadDataError: A row without ten whole votes; an image missing, broken or listed twice.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class FERPlus(ImageDataset):
         image_size: int | None = None,
         cache_dir: Path | None = None,
         label_mode: LabelMode = "plurality",
+        skip_bad: bool = False,
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"FERPlus split must be one of {', '.join(FOLDERS)}, got {split!r}")
@@ -67,150 +71,158 @@ class FERPlus(ImageDataset):
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
         root = Path(root)
         folder = root / FOLDERS[split]
-        images: Pixels
-        if os.path.isfile(folder / "label.csv"):
-            names, labels = _labelled(_read_label_csv(folder / "label.csv"), label_mode, folder)
-            images = cached_images([folder / name for name in names], image_size, 1, cache_dir)
+        bad = BadData(skip_bad)
+        unreadable: dict[int, str] = {}
+        files: list[str | Path]
+        if os.path.isfile(path := folder / "label.csv"):
+            listed = _labelled(_read_label_csv(path, bad), label_mode, path, bad)
+            paths = [folder / image.name for image in listed]
+            images = cached_images(paths, image_size, 1, cache_dir, unreadable)
+            files = [*paths]
         elif all(map(os.path.isfile, pair := (root / "fer2013.csv", root / "fer2013new.csv"))):
-            names, labels = _labelled(_read_vote_csv(pair[1], split), label_mode, pair[1])
-            side = SIDE if image_size is None else image_size
-            images = cached_array(
+            listed = _labelled(_read_vote_csv(pair[1], split, bad), label_mode, pair[1], bad)
+            rows = tuple(image.row for image in listed)
+            images, unreadable = cached_array(
                 pair,
-                (image_size, 1, split, label_mode),
-                (len(names), 1, side, side),
-                lambda: (
-                    resize_grey(face[None], image_size)[0]
-                    for face in _read_faces(*pair, split, frozenset(names))
-                ),
+                (image_size, split, rows),
+                len(listed),
+                lambda: _read_faces(*pair, frozenset(rows), image_size),
                 cache_dir,
             )
+            files = [image.name for image in listed]
         else:
             raise InputError(
                 f"--root {root}: looked for {folder / 'label.csv'} beside its images, or for "
                 "fer2013.csv with fer2013new.csv"
             )
-        super().__init__(images, labels, CLASSES, [f"{FOLDERS[split]}/{name}" for name in names])
+        listed = bad.without(listed, files, unreadable)
+        bad.settle()
+        names = [f"{FOLDERS[split]}/{image.name}" for image in listed]
+        labels = [image.label for image in listed]
+        super().__init__(images, labels, CLASSES, names, skipped=bad.items)
 
 
 class _Votes(NamedTuple):
     name: str
     votes: list[int]
-    where: str
+    row: int
 
 
-def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path) -> tuple[list[str], list[int]]:
+def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadData) -> list[Listed]:
     """The images that have a label, and it."""
-    names, labels = [], []
-    seen = set()
-    for name, votes, where in rows:
-        if name in seen:
-            raise InputError(f"{where}: image {name!r} is listed twice; remove one of the rows")
-        seen.add(name)
+    listed = []
+    seen: dict[str, int] = {}
+    for name, votes, row in rows:
+        if seen.setdefault(name, row) != row:
+            bad.add(f"is listed in row {seen[name]} already", source, row, name)
+            continue
         most = max(votes)
         winner = votes.index(most)  # the first of those that tie
         enough = most > 0 if mode == "plurality" else 2 * most > sum(votes)
         if winner < len(CLASSES) and enough:
-            names.append(name)
-            labels.append(winner)
-    if not names:
+            listed.append(Listed(name, winner, str(source), row))
+    if not listed:
+        bad.settle()
         raise InputError(f"{source}: no image has a label in one of the eight classes")
-    return names, labels
+    return listed
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not empty, with their line numbers."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
-
-
-def _votes(cells: Sequence[str], where: str) -> list[int]:
-    """Ten whole numbers."""
+def _check_votes(cells: Sequence[str]) -> str:
+    """What is wrong with an image's votes, if they are not ten whole numbers."""
     if len(cells) != len(VOTES):
-        raise InputError(
-            f"{where}: expected {len(VOTES)} columns of votes ({', '.join(VOTES)}), "
-            f"got {len(cells)}"
-        )
-    votes = []
-    for column, cell in zip(VOTES, cells, strict=True):
-        if not (cell.strip().isascii() and cell.strip().isdecimal() and len(cell.strip()) < 9):
-            raise InputError(f"{where}: votes for {column} must be a whole number, got {cell!r}")
-        votes.append(int(cell))
-    return votes
+        return f"expected {len(VOTES)} columns of votes ({', '.join(VOTES)}), got {len(cells)}"
+    for column, cell in zip(VOTES, map(str.strip, cells), strict=True):
+        if not (cell.isascii() and cell.isdecimal() and len(cell) < 9):
+            return f"votes for {column} must be a whole number, got {cell[:80]!r}"
+    return ""
 
 
-def _read_label_csv(path: Path) -> list[_Votes]:
+def _read_label_csv(path: Path, bad: BadData) -> list[_Votes]:
     """``fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0`` a line: name, box, ten votes."""
     found = []
-    for line, row in _rows(path):
-        where = f"{path}, row {line}"
-        name = row[0].strip()
-        if not name.isprintable() or Path(name).name != name or name in ("", ".", ".."):
-            raise InputError(f"{where}: expected the name of an image in this folder, got {name!r}")
-        found.append(_Votes(name, _votes(row[2:], where), where))
+    for row, cells, fault in read_rows(path):
+        if fault:
+            bad.add(fault, path, row)
+        elif not is_file_name(name := cells[0].strip()):
+            reason = f"expected the name of an image in this folder, got {name[:80]!r}"
+            bad.add(reason, path, row)
+        elif fault := _check_votes(cells[2:]):
+            bad.add(fault, path, row, name)
+        else:
+            found.append(_Votes(name, [int(cell) for cell in cells[2:]], row))
     return found
 
 
-def _read_vote_csv(path: Path, split: Split) -> list[_Votes]:
+def _read_vote_csv(path: Path, split: Split, bad: BadData) -> list[_Votes]:
     """The rows of ``fer2013new.csv`` that label an image of this split."""
-    rows = _rows(path)
-    columns = _columns(path, next(rows, (1, []))[1], ["Usage", "Image name", *VOTES])
+    rows = read_rows(path)
+    columns = find_columns(path, next(rows, None), ["Usage", "Image name", *VOTES])
     found = []
-    for line, row in rows:
-        where = f"{path}, row {line}"
-        usage, name, *votes = _cells(row, columns, where)
-        if usage == USAGES[split] and name.strip():  # no name: the official script skips it
-            found.append(_Votes(name.strip(), _votes(votes, where), where))
+    for row, cells, fault in rows:
+        if fault or len(cells) <= max(columns):
+            bad.add(fault or "has fewer columns than the header", path, row)
+            continue
+        usage, name, *votes = (cells[column].strip() for column in columns)
+        if not name:  # the official script skips it too
+            continue
+        if usage not in USAGES.values():
+            reason = f"Usage must be one of {', '.join(USAGES.values())}, got {usage[:80]!r}"
+            bad.add(reason, path, row, name)
+        elif usage != USAGES[split]:
+            continue
+        elif fault := _check_votes(votes):
+            bad.add(fault, path, row, name)
+        else:
+            found.append(_Votes(name, [int(cell) for cell in votes], row))
     return found
 
 
 def _read_faces(
-    pixel_path: Path, vote_path: Path, split: Split, chosen: frozenset[str]
-) -> Iterator[Pixels]:
-    """Pixels of these images of a split; row i of ``fer2013new.csv`` labels row i of the other."""
-    pixel_rows, vote_rows = _rows(pixel_path), _rows(vote_path)
-    pixel_columns = _columns(pixel_path, next(pixel_rows, (1, []))[1], ["Usage", "pixels"])
-    vote_columns = _columns(vote_path, next(vote_rows, (1, []))[1], ["Usage", "Image name"])
-    for line, row in vote_rows:
-        where = f"{vote_path}, row {line}"
-        usage, name = _cells(row, vote_columns, where)
-        pixel_line, pixel_row = next(pixel_rows, (0, []))
-        if not pixel_line:
+    pixel_path: Path, vote_path: Path, chosen: frozenset[int], size: int | None
+) -> Iterator[Pixels | str]:
+    """Pixels of the images that these rows of ``fer2013new.csv`` label, or why there are none.
+
+    Its row i labels row i of ``fer2013.csv``.
+    """
+    pixel_rows, vote_rows = read_rows(pixel_path), read_rows(vote_path)
+    pixel_columns = find_columns(pixel_path, next(pixel_rows, None), ["Usage", "pixels"])
+    (usage_column,) = find_columns(vote_path, next(vote_rows, None), ["Usage"])
+    for vote_row in vote_rows:
+        where = f"{vote_path}, row {vote_row.number}"
+        pixel_row = next(pixel_rows, None)
+        if pixel_row is None:
             raise InputError(f"{pixel_path}: ends before {where}; both files need the same rows")
-        pixel_where = f"{pixel_path}, row {pixel_line}"
-        pixel_usage, pixels = _cells(pixel_row, pixel_columns, pixel_where)
+        pixel_where = f"{pixel_path}, row {pixel_row.number}"
+        wanted = vote_row.number in chosen
+        if pixel_row.fault or len(pixel_row.cells) <= max(pixel_columns):
+            if wanted:
+                yield f"{pixel_where}: {pixel_row.fault or 'has fewer columns than the header'}"
+            continue
+        usage = "".join(vote_row.cells[usage_column : usage_column + 1]).strip()
+        if usage not in USAGES.values():  # is reported already
+            continue
+        pixel_usage, pixels = (pixel_row.cells[column].strip() for column in pixel_columns)
         if usage != pixel_usage:
-            raise InputError(f"{where}: Usage {usage!r} is not that of {pixel_where}")
-        if usage == USAGES[split] and name.strip() in chosen:
-            yield _face(pixels, pixel_where)
+            raise InputError(
+                f"{where}: Usage {usage[:80]!r} is not that of {pixel_where}; both files need the "
+                "same rows"
+            )
+        if wanted:
+            face = _face(pixels)
+            yield (
+                f"{pixel_where}: pixels must be {SIDE * SIDE} numbers from 0 to 255"
+                if face is None
+                else resize_grey(face, size)[0]
+            )
     if (left := next(pixel_rows, None)) is not None:
-        raise InputError(f"{vote_path}: ends before {pixel_path}, row {left[0]}")
+        raise InputError(f"{vote_path}: ends before {pixel_path}, row {left.number}")
 
 
-def _cells(row: Sequence[str], columns: Sequence[int], where: str) -> list[str]:
-    if len(row) <= max(columns):
-        raise InputError(f"{where}: has fewer columns than the header")
-    return [row[column] for column in columns]
-
-
-def _columns(path: Path, header: Sequence[str], names: Sequence[str]) -> list[int]:
-    header = [cell.strip() for cell in header]
-    missing = [name for name in names if name not in header]
-    if missing:
-        raise InputError(f"{path}, row 1: column {', '.join(missing)} is missing")
-    return [header.index(name) for name in names]
-
-
-def _face(text: str, where: str) -> Pixels:
+def _face(text: str) -> Pixels | None:
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError):
-        values = np.array([-1])
+        return None
     if values.size != SIDE * SIDE or values.min() < 0 or values.max() > 255:
-        raise InputError(f"{where}: pixels must be {SIDE * SIDE} numbers from 0 to 255")
-    return values.astype(np.uint8).reshape(1, SIDE, SIDE)
+        return None
+    return values.astype(np.uint8).reshape(1, 1, SIDE, SIDE)

@@ -1,22 +1,36 @@
 """Image files decoded once, into one memory-mapped uint8 array."""
 
 import hashlib
+import json
 import os
-import tempfile
+import time
+import uuid
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from pyg_agfn.datasets.bad_data import BadData
+from pyg_agfn.datasets.image_file import (
+    Pixels,
+    UnreadableImageError,
+    decode,
+    open_image,
+    read_image,
+)
 from pyg_agfn.errors import InputError
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+__all__ = ["Decoded", "Pixels", "cached_array", "cached_images", "decode", "default_cache_dir"]
 
 #: Part of the key: raise it when decoding changes what it gives.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Images that are decoded ahead of their turn to be written: they are in memory.
+AHEAD = 32
+#: Seconds without a write after which an array that is not finished is of a process that died.
+ABANDONED = 24 * 3600
 
 
 def default_cache_dir() -> Path:
@@ -26,134 +40,195 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyg_agfn"
 
 
-#: Side of a square, or height and width; None leaves an image as large as it is.
-Size = int | tuple[int, int] | None
+class Decoded(NamedTuple):
+    """The images that can be read, in order, and by position why the others cannot."""
 
-
-def fit_image(image: Image.Image, size: Size, channels: int) -> Pixels:
-    """One image as uint8 (C, H, W): grey or RGB, of ``size`` if given, antialiased.
-
-    16-bit grey is divided by 257, transparency is laid over black.
-
-    Raises:
-        InputError: A size below one pixel.
-    """
-    if image.mode.startswith("I"):  # 16 bits, or 32 that hold 16
-        grey = np.asarray(image, dtype=np.float64) / 257
-        image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    image = image.convert("L" if channels == 1 else "RGB")
-    if size is not None:
-        height, width = (size, size) if isinstance(size, int) else size
-        if min(height, width) < 1:
-            raise InputError(f"--image-size must be at least 1 pixel, got {min(height, width)}")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def resize_grey(images: Pixels, size: int | None) -> Pixels:
-    """Grey images in memory, (n, 1, H, W), brought to a square of ``size`` if given."""
-    if size is None or images.shape[2:] == (size, size):
-        return images
-    return np.stack([fit_image(Image.fromarray(image[0]), size, 1) for image in images])
-
-
-def decode(path: Path, size: Size, channels: int) -> Pixels:
-    """An image file as :func:`fit_image` gives it.
-
-    Raises:
-        InputError: The file is missing, no image, truncated, or too large to be one.
-    """
-    try:
-        with Image.open(path) as image:
-            # Up to twice its limit Pillow only warns, and threads share the warnings' filters.
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise ValueError(f"{image.width}x{image.height} is more than {limit} pixels")
-            return fit_image(image, size, channels)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"image {path}: there is no such file") from None
-    except Exception as error:  # Pillow's decoders raise what they like on broken files
-        reason = str(error).replace("\n", " ") or type(error).__name__
-        raise InputError(f"image {path}: cannot be read ({reason}); mend or remove it") from None
+    images: Pixels
+    unreadable: dict[int, str]
 
 
 def cached_images(
-    files: Sequence[Path], size: int | None, channels: int, cache_dir: Path | None = None
+    files: Sequence[Path],
+    size: int | None,
+    channels: int,
+    cache_dir: Path | None = None,
+    unreadable: dict[int, str] | None = None,
 ) -> Pixels:
     """All files as one read-only memory map, (n, C, H, W); decoded at the first call only.
 
-    Raises:
-        InputError: A file cannot be read, images differ in size while none is asked for, or the
-            cache folder cannot be written.
-    """
-    first = decode(files[0], size, channels)
+    Args:
+        files: Images.
+        size: Side in pixels. Without it an image counts as unreadable if it is not of the size
+            that most have.
+        channels: 1 for grey, 3 for RGB.
+        cache_dir: Folder for the array.
+        unreadable: Is told of each file that cannot be read: its position and the reason. The
+            array is without it then; at the next call such files are tried again, and no other.
 
-    def checked(path: Path) -> Pixels:
-        pixels = decode(path, size, channels)
-        if pixels.shape != first.shape:
-            sides = ["x".join(map(str, p.shape[:0:-1])) for p in (pixels, first)]
-            raise InputError(
-                f"image {path}: is {sides[0]} where {files[0].name} is {sides[1]}; "
-                "give --image-size to bring them to one size"
-            )
+    Raises:
+        InputError: Files cannot be read and nobody wants to be told, or the cache folder cannot
+            be written.
+    """
+
+    def read(path: Path, shape: tuple[int, ...]) -> Pixels | str:
+        try:
+            pixels = read_image(path, size, channels)
+        except UnreadableImageError as error:
+            return str(error)
+        if pixels.shape != shape:
+            sides = ["x".join(map(str, s[:0:-1])) for s in (pixels.shape, shape)]
+            return f"is {sides[0]} where most are {sides[1]}; --image-size brings them to one size"
         return pixels
 
-    def decoded() -> Iterator[Pixels]:
+    def decoded() -> Iterator[Pixels | str]:
         with ThreadPoolExecutor() as pool:
-            yield from pool.map(checked, files)
+            shape = (channels, *((size, size) if size is not None else _usual_size(files, pool)))
+            ahead = deque(pool.submit(read, path, shape) for path in files[:AHEAD])
+            for path in files[AHEAD:]:
+                yield ahead.popleft().result()
+                ahead.append(pool.submit(read, path, shape))
+            while ahead:
+                yield ahead.popleft().result()
 
-    return cached_array(files, (size, channels), (len(files), *first.shape), decoded, cache_dir)
+    def still_holds(stored: Decoded) -> bool:
+        # A disk that was away may be back, a permission may be given.
+        shape = stored.images.shape[1:]
+        return all(isinstance(read(files[i], shape), str) for i in stored.unreadable)
+
+    found = cached_array(files, (size, channels), len(files), decoded, cache_dir, still_holds)
+    bad = BadData(skip=unreadable is not None)
+    for i, reason in found.unreadable.items():
+        bad.add(reason, image=files[i])
+    bad.settle()
+    if unreadable is not None:
+        unreadable.update(found.unreadable)
+    return found.images
+
+
+def _usual_size(files: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[int, int]:
+    """Height and width of most files, by their headers."""
+
+    def read_size(path: Path) -> tuple[int, int] | None:
+        try:
+            with open_image(path) as image:
+                return image.height, image.width
+        except UnreadableImageError:
+            return None
+
+    sizes = Counter(size for size in pool.map(read_size, files) if size is not None)
+    return sizes.most_common(1)[0][0] if sizes else (0, 0)
 
 
 def cached_array(
     sources: Sequence[Path],
     settings: Sequence[object],
-    shape: tuple[int, ...],
-    make: Callable[[], Iterable[Pixels]],
+    count: int,
+    make: Callable[[], Iterable[Pixels | str]],
     cache_dir: Path | None = None,
-) -> Pixels:
-    """The rows that ``make`` gives as one read-only memory map of ``shape``; made once.
+    still_holds: Callable[[Decoded], bool] = lambda stored: True,
+) -> Decoded:
+    """Rows of one shape as one read-only memory map; made once.
 
     The key holds each source's path, size and time of change, so a changed file is read again, and
     the settings. The array appears whole or not at all: several processes may fill the cache at
-    once, and one that is killed leaves nothing that is read.
+    once, and one that is killed leaves nothing that is read. What it leaves is removed by the
+    first that fills the cache a day later.
+
+    Args:
+        sources: Files that the rows are made of.
+        settings: What else they depend on.
+        count: Number of rows.
+        make: Gives each row, or the reason why there is none.
+        cache_dir: Folder for the array.
+        still_holds: Asked about an array that was found; if not, it is made anew.
 
     Raises:
-        InputError: A source is missing, or the cache folder is full or cannot be written.
+        InputError: The cache folder is full or cannot be written.
     """
     folder = cache_dir or default_cache_dir()
     target = folder / f"{_key(sources, settings)}.npy"
-    try:
-        found: Pixels = np.lib.format.open_memmap(target, mode="r")
-        if found.shape == shape and found.dtype == np.uint8:
-            return found
-    except Exception:  # none there, or damaged, which ends in whatever its parser meets first
-        pass
+    found = _load(target, count)
+    if found is not None and still_holds(found):
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as workspace:
-            partial = Path(workspace) / "images.npy"
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            # Written, not mapped: on a full disk a write fails, a store to a map kills the process.
-            with partial.open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for pixels in make():
-                    file.write(pixels.tobytes())
+        _sweep(folder)
+        # A name of its own: another process may be at the same array.
+        partial = folder / f"{target.stem}-{uuid.uuid4().hex}.partial"
+        try:
+            unreadable = _write(partial, count, make())
+            if len(unreadable) == count:  # there is no map of nothing
+                return Decoded(np.empty((0, 1, 1, 1), np.uint8), unreadable)
             os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"cache folder {folder}: {error.strerror}; choose another with --cache or "
             "PYG_AGFN_CACHE"
         ) from None
-    stored: Pixels = np.lib.format.open_memmap(target, mode="r")
+    stored = _load(target, count)
+    if stored is None:
+        raise InputError(f"cache folder {folder}: {target.name} was changed meanwhile; try again")
     return stored
+
+
+def _write(path: Path, count: int, rows: Iterable[Pixels | str]) -> dict[int, str]:
+    """Writes the array, and behind it as JSON which rows are not in it and why."""
+    unreadable: dict[int, str] = {}
+    shape: tuple[int, ...] = ()
+    # Written, not mapped: on a full disk a write fails, a store to a map kills the process.
+    with path.open("xb") as file:
+        for i, row in enumerate(rows):
+            if isinstance(row, str):
+                unreadable[i] = row
+                continue
+            if not shape:
+                shape = row.shape
+                _write_header(file, (count, *shape))
+            file.write(row.tobytes())
+        if unreadable and shape:
+            end = file.tell()
+            file.seek(0)
+            _write_header(file, (count - len(unreadable), *shape))  # of the same length
+            file.seek(end)
+        file.write(json.dumps({"count": count, "unreadable": unreadable}).encode())
+        file.flush()
+        os.fsync(file.fileno())  # a name must not be on the disk before its content
+    return unreadable
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _load(path: Path, count: int) -> Decoded | None:
+    """What :func:`_write` wrote; None if it is not there, or not whole."""
+    try:
+        with path.open("rb") as file:  # opened once: another process may replace it at any time
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+            images: Pixels = np.memmap(file, dtype, "r", start, shape)
+            file.seek(start + images.nbytes)
+            facts = json.loads(file.read())
+        unreadable = {int(i): str(reason) for i, reason in facts["unreadable"].items()}
+        rows = len(images) + len(unreadable)
+        whole = facts["count"] == rows == count and set(unreadable) <= set(range(count))
+        return Decoded(images, unreadable) if whole and dtype == np.uint8 else None
+    except Exception:  # none there, or damaged, which ends in whatever its parser meets first
+        return None
+
+
+def _sweep(folder: Path) -> None:
+    """Removes arrays that a process was killed over: it can no longer do so itself."""
+    for partial in folder.glob("*.partial"):
+        try:
+            if time.time() - partial.stat().st_mtime > ABANDONED:
+                partial.unlink(missing_ok=True)
+        except OSError:  # another process was faster, or it is another user's
+            continue
 
 
 def _key(sources: Sequence[Path], settings: Sequence[object]) -> str:
@@ -161,8 +236,9 @@ def _key(sources: Sequence[Path], settings: Sequence[object]) -> str:
     for file in sources:
         try:
             status = file.stat()
+            state = f"{status.st_size}\0{status.st_mtime_ns}"
         except (OSError, ValueError):  # a ValueError: no path at all
-            raise InputError(f"image {file}: there is no such file") from None
-        stamp = f"\0{os.path.abspath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
+            state = "missing"
+        stamp = f"\0{os.path.abspath(file)}\0{state}"
         digest.update(stamp.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyg_agfn.datasets.bad_data import BadData, BadItem
 from pyg_agfn.datasets.noise import inject_label_noise, read_noise_file
 from pyg_agfn.errors import InputError
 
@@ -24,6 +25,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         classes: Names of the K classes.
         names: What each image is called in lists and reports: its path below the root.
         first_label: What the data set's own lists count the classes from.
+        skipped: Rows and images that were bad, and are left out.
 
     Raises:
         InputError: There is no image, or a class without one; not one label and name for each
@@ -37,6 +39,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         classes: Sequence[str],
         names: Sequence[str],
         first_label: int = 0,
+        skipped: Sequence[BadItem] = (),
     ) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
@@ -46,6 +49,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         self.classes = tuple(classes)
         self.names = list(names)
         self.first_label = first_label
+        self.skipped = list(skipped)
         if not len(self.images) == len(self.labels) == len(self.names):
             raise InputError(
                 f"{type(self).__name__}: {len(self.images)} images with {len(self.labels)} labels "
@@ -60,9 +64,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         counts = torch.bincount(self.labels, minlength=self.num_classes)
         missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
         if missing:
+            without = f" ({len(skipped)} bad ones are left out)" if skipped else ""
             raise InputError(
                 f"{type(self).__name__}: no image of class {', '.join(missing)} among "
-                f"{len(self.names)}; every class needs at least one"
+                f"{len(self.names)}{without}; every class needs at least one"
             )
 
     @property
@@ -95,10 +100,12 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         noisy.labels = inject_label_noise(self.true_labels, ratio, self.num_classes, seed)
         return noisy
 
-    def with_noise_file(self, path: Path) -> "ImageDataset":
+    def with_noise_file(self, path: Path, skip_bad: bool = False) -> "ImageDataset":
         """The same images, labelled by a list instead (:func:`read_noise_file`)."""
-        listed = read_noise_file(path, self.names, self.classes, self.first_label)
+        bad = BadData(skip_bad)
+        listed = read_noise_file(path, self.names, self.classes, self.first_label, bad)
         noisy = copy.copy(self)
+        noisy.skipped = [*self.skipped, *bad.items]
         noisy.labels = self.true_labels.clone()
         noisy.labels[list(listed)] = torch.tensor(list(listed.values()))
         return noisy

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from pyg_agfn.datasets.image_cache import cached_images, decode
+from pyg_agfn.datasets.bad_data import BadData, Listed
+from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.image_file import UnreadableImageError, open_image
 from pyg_agfn.errors import InputError
 
 Split = Literal["train", "test"]
@@ -31,10 +32,13 @@ class ImageFolder(ImageDataset):
         split: ``"train"`` or ``"test"``.
         image_size: Side in pixels; without one, all images must be of one size.
         cache_dir: Folder for decoded images.
+        skip_bad: Leave out images that cannot be read, and keep them in ``skipped``. The others
+            are in the same split as with them.
 
     Raises:
         InputError: No class folders, fewer than two, or other ones for testing; a class with no
-            image; an image that cannot be read.
+            image.
+        BadDataError: Images that cannot be read.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class ImageFolder(ImageDataset):
         split: Split = "train",
         image_size: int | None = None,
         cache_dir: Path | None = None,
+        skip_bad: bool = False,
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
@@ -64,9 +69,16 @@ class ImageFolder(ImageDataset):
             chosen = _split(all_labels, classes, root)[get_args(Split).index(split)]
             files = [everything[i] for i in chosen]
             labels = [all_labels[i] for i in chosen]
-        channels = 1 if all(map(_is_grey, everything)) else 3
-        images = cached_images(files, image_size, channels, cache_dir)
-        super().__init__(images, labels, classes, [str(f.relative_to(root)) for f in files])
+        names = [str(file.relative_to(root)) for file in files]
+        listed = [Listed(name, label) for name, label in zip(names, labels, strict=True)]
+        bad = BadData(skip_bad)
+        unreadable: dict[int, str] = {}
+        channels = 3 if any(map(_is_coloured, everything)) else 1
+        images = cached_images(files, image_size, channels, cache_dir, unreadable)
+        listed = bad.without(listed, files, unreadable)
+        bad.settle()
+        names, labels = [i.name for i in listed], [i.label for i in listed]
+        super().__init__(images, labels, classes, names, skipped=bad.items)
 
 
 def _class_folders(folder: Path) -> tuple[list[str], list[Path], list[int]]:
@@ -114,10 +126,9 @@ def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]
     return [train, sorted(test)]
 
 
-def _is_grey(file: Path) -> bool:
+def _is_coloured(file: Path) -> bool:
     try:
-        with Image.open(file) as image:  # reads the header only
-            return image.mode in GREY_MODES
-    except Exception:
-        decode(file, None, 3)  # says in one line what is wrong with it
-        raise
+        with open_image(file) as image:
+            return image.mode not in GREY_MODES
+    except UnreadableImageError:  # is reported with the others
+        return False

@@ -1,11 +1,12 @@
-"""MNIST, as torchvision reads it."""
+"""MNIST, as torchvision reads its files."""
 
+import os
 from pathlib import Path
 
-import torchvision
+from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from pyg_agfn.datasets.image_cache import resize_grey
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.errors import InputError
 
 
@@ -30,25 +31,30 @@ class MNIST(ImageDataset):
         cache_dir: Path | None = None,
     ) -> None:
         folder = Path(root) / "MNIST" / "raw"
-        try:
-            data = torchvision.datasets.MNIST(str(root), train=train, download=False)
-        except RuntimeError:
+        part = "train" if train else "t10k"
+        files = [folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+        if not all(map(os.path.isfile, files)):
             raise InputError(
                 f"--root {root}: looked for MNIST's four files in {folder}, "
                 "train-images-idx3-ubyte and so on, unpacked"
-            ) from None
+            )
+        try:
+            # torchvision's own class would unpickle a folder `processed`, where there is one.
+            data, targets = read_image_file(str(files[0])), read_label_file(str(files[1]))
         except Exception as error:  # a broken file ends in whatever its reader meets first
-            raise InputError(f"MNIST in {folder}: cannot be read ({error})") from None
-        part = "train" if train else "t10k"
-        if len(data.data) != len(data.targets) or int(data.targets.max()) > 9:
+            reason = str(error) or type(error).__name__
+            raise InputError(f"MNIST in {folder}: cannot be read ({reason})") from None
+        if not (data.numel() and targets.numel()):
+            raise InputError(f"{folder / part}-*: no image in there; fetch MNIST's files anew")
+        if len(data) != len(targets) or int(targets.max()) > 9:
             raise InputError(
-                f"{folder / part}-labels-idx1-ubyte: {len(data.targets)} labels up to "
-                f"{int(data.targets.max())} for {len(data.data)} images, expected one from 0 to 9 "
+                f"{folder / part}-labels-idx1-ubyte: {len(targets)} labels up to "
+                f"{int(targets.max())} for {len(data)} images, expected one from 0 to 9 "
                 "each; fetch MNIST's files anew"
             )
         super().__init__(
-            resize_grey(data.data.numpy()[:, None], image_size),
-            data.targets.numpy(),
+            resize_grey(data.numpy()[:, None], image_size),
+            targets.numpy(),
             [str(digit) for digit in range(10)],
             [f"{part}/{i:05d}" for i in range(len(data))],
         )

@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor
 
+from pyg_agfn.datasets.bad_data import BadData
+from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError
 
 
@@ -45,46 +47,58 @@ def inject_label_noise(labels: Tensor, ratio: float, num_classes: int, seed: int
 
 
 def read_noise_file(
-    path: Path, names: Sequence[str], classes: Sequence[str], first_label: int = 0
+    path: Path,
+    names: Sequence[str],
+    classes: Sequence[str],
+    first_label: int = 0,
+    bad: BadData | None = None,
 ) -> dict[int, int]:
     """Labels from a list file with ``path label`` a line, as the FER literature publishes them.
 
     A listed path stands for the image of that name, else for the one image of that base name;
     ``train_00001.jpg`` also for ``train_00001_aligned.jpg``. A label is a class's name, or its
-    number counted from ``first_label``. Empty lines are passed over.
+    number counted from ``first_label``. Empty lines are passed over, and lines that repeat one.
+
+    Args:
+        path: The list.
+        names: The images.
+        classes: Names of the classes.
+        first_label: Number of the first class.
+        bad: Gathers bad rows, and says whether to go on without them.
 
     Returns:
         The label, 0 to K - 1, by the position in ``names``; images that are not listed are not
         in it.
 
     Raises:
-        InputError: The file cannot be read or is empty, a line is not ``path label``, or names an
-            unknown class, or images that are not in ``names`` (the first ten, and the count).
+        InputError: The file cannot be read or names no image.
+        BadDataError: A row is not ``path label``, or names an unknown class, an image that is not
+            in ``names`` or one that has another label further above.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"noise list {path}: cannot be read ({error})") from None
+    bad = bad or BadData()
     positions = _positions(names)
     labels: dict[int, int] = {}
-    unknown: list[str] = []
-    for row, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name, _, label = line.strip().replace("\t", " ").rpartition(" ")
+    for row, line in read_lines(path):
+        name, _, text = line.replace("\t", " ").rpartition(" ")
         name = name.strip().strip('"').removeprefix("./")
         if not name:
-            raise InputError(f"noise list {path}, row {row}: expected 'path label', got {line!r}")
-        position = positions.get(name, positions.get(PurePosixPath(name).name, -1))
-        if position < 0:
-            unknown.append(f"row {row} {name!r}")
+            bad.add(f"expected 'path label', got {line[:80]!r}", path, row)
             continue
-        labels[position] = _label(label, classes, first_label, f"noise list {path}, row {row}")
-    if unknown:
-        shown = ", ".join(unknown[:10]) + (", ..." if len(unknown) > 10 else "")
-        raise InputError(f"noise list {path}: {len(unknown)} not among the images: {shown}")
+        position = positions.get(name, positions.get(PurePosixPath(name).name))
+        label = _label(text, classes, first_label)
+        if position is None:
+            bad.add("is not among the training images", path, row, name)
+        elif position < 0:
+            bad.add("is the name of several training images", path, row, name)
+        elif label is None:
+            last = first_label + len(classes) - 1
+            reason = f"label {text[:80]!r} is neither {first_label} to {last} nor one of "
+            bad.add(reason + ", ".join(classes), path, row, name)
+        elif labels.setdefault(position, label) != label:
+            bad.add("has another label further above", path, row, name)
+    bad.settle()
     if not labels:
-        raise InputError(f"noise list {path}: names no image; expected 'path label' a line")
+        raise InputError(f"{path}: names no image; expected 'path label' a line")
     return labels
 
 
@@ -99,17 +113,11 @@ def _positions(names: Sequence[str]) -> dict[str, int]:
     return positions
 
 
-def _label(text: str, classes: Sequence[str], first_label: int, where: str) -> int:
+def _label(text: str, classes: Sequence[str], first_label: int) -> int | None:
+    """The class that a list means by a text, if it is one."""
     if text in classes:
         return classes.index(text)
-    try:
-        label = int(text) - first_label
-    except ValueError:
-        label = -1
-    if not 0 <= label < len(classes):
-        last = first_label + len(classes) - 1
-        raise InputError(
-            f"{where}: label {text!r} is neither {first_label} to {last} nor one of "
-            f"{', '.join(classes)}"
-        )
-    return label
+    if not (text.isascii() and text.isdecimal() and len(text) < 9):
+        return None
+    label = int(text) - first_label
+    return label if 0 <= label < len(classes) else None

@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
+from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.lists import is_file_name, read_lines
 from pyg_agfn.errors import InputError
 
 Split = Literal["train", "test"]
@@ -25,10 +27,12 @@ class RAFDB(ImageDataset):
         split: ``"train"`` (12,271 images) or ``"test"`` (3,068).
         image_size: Side in pixels; 100 if not given.
         cache_dir: Folder for decoded images.
+        skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
 
     Raises:
-        InputError: No such layout; a line that is not ``train_00001.jpg 5``; an image missing or
-            broken.
+        InputError: No such layout, or a class without an image.
+        BadDataError: A row that is not ``train_00001.jpg 5``; an image missing, broken or listed
+            twice.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class RAFDB(ImageDataset):
         split: Split = "train",
         image_size: int | None = None,
         cache_dir: Path | None = None,
+        skip_bad: bool = False,
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"RAF-DB split must be train or test, got {split!r}")
@@ -46,33 +51,38 @@ class RAFDB(ImageDataset):
             raise InputError(
                 f"--root {root}: looked for {LIST} and {IMAGES} in it and in its folder basic"
             )
-        names, labels = _read_list(base / LIST, split)
-        files = [base / IMAGES / name for name in names]
-        images = cached_images(files, image_size, 3, cache_dir)
-        super().__init__(images, labels, CLASSES, names, first_label=1)
+        bad = BadData(skip_bad)
+        listed = _read_list(base / LIST, split, bad)
+        files = [base / IMAGES / image.name for image in listed]
+        unreadable: dict[int, str] = {}
+        images = cached_images(files, image_size, 3, cache_dir, unreadable)
+        listed = bad.without(listed, files, unreadable)
+        bad.settle()
+        names, labels = [i.name for i in listed], [i.label for i in listed]
+        super().__init__(images, labels, CLASSES, names, first_label=1, skipped=bad.items)
 
 
-def _read_list(path: Path, split: Split) -> tuple[list[str], list[int]]:
-    """File names and labels from 0 of one split."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    names, labels = [], []
-    for row, line in enumerate(lines, 1):
-        cells = line.split()
-        if not cells:
+def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
+    """The images of one split, with labels from 0."""
+    listed: dict[str, Listed] = {}
+    for row, line in read_lines(path):
+        name, *rest = line.split()
+        stem, dot, ending = name.rpartition(".")
+        if len(rest) != 1 or not dot or not is_file_name(name):
+            bad.add(f"expected 'train_00001.jpg 5', got {line[:80]!r}", path, row)
             continue
-        stem, dot, ending = cells[0].rpartition(".")
-        if len(cells) != 2 or not dot or "/" in cells[0] or "\\" in cells[0]:
-            raise InputError(f"{path}, row {row}: expected 'train_00001.jpg 5', got {line!r}")
-        if cells[1] not in [str(label) for label in range(1, len(CLASSES) + 1)]:
-            raise InputError(
-                f"{path}, row {row}: label must be 1 to {len(CLASSES)}, got {cells[1]!r}"
-            )
-        if stem.startswith(f"{split}_"):
-            names.append(f"{stem}_aligned.{ending}")
-            labels.append(int(cells[1]) - 1)
-    if not names:
+        if not stem.startswith(f"{split}_"):
+            continue
+        aligned = f"{stem}_aligned.{ending}"
+        if rest[0] not in [str(label) for label in range(1, len(CLASSES) + 1)]:
+            reason = f"label must be 1 to {len(CLASSES)}, got {rest[0][:80]!r}"
+            bad.add(reason, path, row, aligned)
+        elif aligned in listed:
+            reason = f"is listed in row {listed[aligned].row} already"
+            bad.add(reason, path, row, aligned)
+        else:
+            listed[aligned] = Listed(aligned, int(rest[0]) - 1, str(path), row)
+    if not listed:
+        bad.settle()
         raise InputError(f"{path}: has no line of the {split} split ({split}_00001.jpg 5)")
-    return names, labels
+    return list(listed.values())

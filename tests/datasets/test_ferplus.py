@@ -112,10 +112,14 @@ def test_the_pair_is_resized_as_the_folders_are(folders, pair):
 
 def test_an_image_listed_twice_is_refused(folders, pair):
     change(folders / "FER2013Train" / "label.csv", 3, put(0, "fer0000000.png"))
-    with pytest.raises(InputError, match=r"label\.csv, row 3: image 'fer0000000\.png' is listed"):
+    with pytest.raises(
+        InputError, match=r"label\.csv, row 3: image fer0000000\.png: is listed in row 1"
+    ):
         FERPlus(folders, "train")
     change(pair / "fer2013new.csv", 4, put(1, "fer0000000.png"))
-    with pytest.raises(InputError, match=r"fer2013new\.csv, row 4: image 'fer0000000\.png'"):
+    with pytest.raises(
+        InputError, match=r"fer2013new\.csv, row 4: image fer0000000\.png: is listed in row 2"
+    ):
         FERPlus(pair, "train")
 
 
@@ -144,13 +148,16 @@ def put(column: int, text: str):
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (lambda row: row.pop(), "row 3: expected 10 columns"),
-        (put(5, "many"), "row 3: votes for sadness.*'many'"),
-        (put(5, "-1"), "row 3: votes for sadness"),
-        (put(5, "nan"), "row 3: votes for sadness"),
-        (put(5, ""), "row 3: votes for sadness"),
+        (lambda row: row.pop(), r"row 3: image fer0000002\.png: expected 10 columns"),
+        (put(5, "many"), r"row 3: image fer0000002\.png: votes for sadness.*'many'"),
+        (put(5, "-1"), r"row 3: image fer0000002\.png: votes for sadness"),
+        (put(5, "nan"), r"row 3: image fer0000002\.png: votes for sadness"),
+        (put(5, ""), r"row 3: image fer0000002\.png: votes for sadness"),
         (put(0, "../fer0000002.png"), r"row 3: expected the name.*\.\./fer"),
-        (put(0, "a\nb.png"), r"row 4: expected the name.*a\\nb"),
+        (put(0, "..\\fer0000002.png"), r"row 3: expected the name.*\.\.\\+fer"),
+        (put(0, "C:fer0000002.png"), r"row 3: expected the name.*C:fer"),
+        (put(0, "/etc/passwd"), r"row 3: expected the name.*/etc/passwd"),
+        (put(0, "a\0b.png"), r"row 3: (expected the name.*a\\+x00b|is no row of CSV)"),
         (put(0, "gone.png"), r"gone\.png: there is no such file"),
     ],
 )
@@ -167,8 +174,10 @@ def test_broken_rows_are_named(folders, edit, complaint):
     [
         ("fer2013new.csv", 1, put(4, "smile"), r"fer2013new\.csv, row 1: column surprise"),
         ("fer2013.csv", 1, put(1, "x"), r"fer2013\.csv, row 1: column pixels"),
-        ("fer2013new.csv", 4, put(3, "3.5"), r"fer2013new\.csv, row 4: votes for happiness"),
+        ("fer2013new.csv", 4, put(3, "3.5"), r"fer2013new\.csv, row 4: .*votes for happiness"),
         ("fer2013new.csv", 4, put(0, "PublicTest"), r"row 4: Usage 'PublicTest' is not that of"),
+        ("fer2013new.csv", 4, put(0, "Trainning"), "row 4: .*Usage must be one of Training"),
+        ("fer2013.csv", 4, lambda row: row.pop(), r"fer2013\.csv, row 4: has fewer columns"),
         ("fer2013new.csv", 4, lambda row: row.pop(), r"fer2013new\.csv, row 4: has fewer columns"),
         ("fer2013.csv", 4, put(1, "1 2 3"), r"fer2013\.csv, row 4: pixels must be 2304"),
         ("fer2013.csv", 4, put(1, "256 " * 2304), r"fer2013\.csv, row 4: pixels"),

@@ -120,6 +120,16 @@ def test_mnist_labels_that_do_not_fit_are_named(tmp_path, labels):
     assert "\n" not in str(error.value)
 
 
+def test_mnist_without_an_image_is_named(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        write_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((0, 28, 28), np.uint8))
+        write_idx(raw / f"{part}-labels-idx1-ubyte", np.zeros(0, np.uint8))
+    with pytest.raises(InputError, match="train"):
+        MNIST(tmp_path)
+
+
 def test_mnist_says_what_it_looked_for(tmp_path):
     with pytest.raises(InputError, match=r"MNIST/raw.*train-images-idx3-ubyte"):
         MNIST(tmp_path)

@@ -80,9 +80,14 @@ def test_raf_db_lists_count_from_one_and_leave_out_aligned(tmp_path):
         ("1.png 0\n1.png 3\n", "row 2.*'3'"),
         ("1.png -1\n", "row 1"),
         ("1.png angry\n", "angry.*neutral, happy, sad"),
-        ("1.png 0\n" + "9.png 0\n" * 12, "12 not among the images: row 2.*row 11.*\\.\\.\\.$"),
-        ("double.png 0\n", "1 not among"),  # two images are called so
-        ("../../etc/passwd 0\n", "1 not among"),
+        ("1.png -0\n", "row 1"),
+        ("1.png nan\n", "row 1.*'nan'"),
+        ("1.png 1.0\n", r"row 1.*'1\.0'"),
+        (f"1.png {'9' * 5000}\n", "row 1"),
+        ("1.png 0\n1.png 1\n", r"row 2: image 1\.png: has another label further above"),
+        ("9.png 0\n", r"row 1: image 9\.png: is not among"),
+        ("double.png 0\n", r"row 1: image double\.png: is the name of several"),
+        ("../../etc/passwd 0\n", r"row 1: image \.\./\.\./etc/passwd: is not among"),
         ("\n", "no image"),
     ],
 )

@@ -49,10 +49,14 @@ def test_noise_lists_count_from_one(base, tmp_path):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("train_00003.jpg 8", "row 3: label must be 1 to 7"),
-        ("train_00003.jpg 0", "row 3: label"),
+        ("train_00003.jpg 8", r"row 3: image train_00003_aligned\.jpg: label must be 1 to 7"),
+        ("train_00003.jpg 0", "row 3: .*label"),
         ("train_00003.jpg", "row 3: expected"),
         ("../train_00003.jpg 1", "row 3: expected"),
+        ("..\\train_00003.jpg 1", "row 3: expected"),
+        ("C:train_00003.jpg 1", "row 3: expected"),
+        ("train_00003.jpg nan", "row 3: .*label"),
+        ("train_00002.jpg 3", r"row 3: image train_00002_aligned\.jpg: is listed in row 2"),
         ("train_00099.jpg 3", r"train_00099_aligned\.jpg: there is no such file"),
     ],
 )

@@ -31,7 +31,7 @@ def test_an_image_may_be_named_twice_with_one_label(tmp_path):
     path.write_text("test_2464_aligned 6 2\ntest_2464_aligned 6 2\n")
     assert read_subset_list(path) == {"test_2464_aligned": 6}
     path.write_text("test_2464_aligned 6 2\n5/test_2464_aligned.jpg\n")
-    with pytest.raises(InputError, match=r"list\.txt, row 2: test_2464_aligned has label 6"):
+    with pytest.raises(InputError, match=r"list\.txt, row 2: image test_2464_aligned: has label 6"):
         read_subset_list(path)
 
 

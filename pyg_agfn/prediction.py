@@ -1,5 +1,6 @@
 """Predictions for image files, each with the training images that shaped it."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from pyg_agfn.datasets.image_folder import ENDINGS
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
+
+#: Pixels of the images that are classified at once: memory does not grow with their size.
+PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,12 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
             found = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
             if not found:
                 raise InputError(f"{path}: has no image ({' '.join(ENDINGS)})")
             files += found
-        elif path.exists():
+        elif os.path.exists(path):
             files.append(path)
         else:
             raise InputError(f"{path}: there is no such file or folder")
@@ -127,8 +131,12 @@ def predict(
         files: What the images are called.
         images: uint8, (n, C, H, W), of the model's size.
         num_references: References listed for each image.
-        batch_size: Images at once; it changes no answer.
+        batch_size: Images at once, at most; fewer large ones. It changes no answer.
+
+    Raises:
+        InputError: An answer is no number, as weights that are out of all proportion give it.
     """
+    batch_size = max(1, min(batch_size, PIXELS // (run.card.height * run.card.width)))
     predictions = []
     listed: list[list[Reference]]
     for start in range(0, len(files), batch_size):
@@ -141,6 +149,8 @@ def predict(
             bank = run.references.bank
             probabilities = run.model.classifier(bank(features)).softmax(1)
             own, listed = _largest_weights(run, features, num_references)
+        if not bool(probabilities.isfinite().all() and own.isfinite().all()):
+            raise InputError(f"{run.folder}: the model's answers are no numbers; it is broken")
         for i, file in enumerate(files[part]):
             by_class = dict(zip(run.card.classes, probabilities[i].tolist(), strict=True))
             references = listed[i] if listed else []

@@ -1,6 +1,7 @@
 """The run folder: how a trained model is kept and handed on. Weights as safetensors, the rest JSON.
 
-Nothing is unpickled, so a folder from a stranger cannot run code.
+Nothing is unpickled, so a folder from a stranger cannot run code, and it takes no more memory than
+its files and the limits below say (``SECURITY.md``).
 
 ======================  ========================================================================
 ``model.json``          what the model is (:class:`ModelCard`): method, backbone, classes, size
@@ -14,20 +15,26 @@ Nothing is unpickled, so a folder from a stranger cannot run code.
 """
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
 from pyg_agfn.rivals import SCNClassifier
+from pyg_agfn.run_files import (
+    Kind,
+    kind_of,
+    read_header,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
 #: In the order of the results' tables.
@@ -46,6 +53,13 @@ GRAPH_METHODS: tuple[Method, ...] = ("threshold-gcn", "agfn")
 
 FORMAT = 1
 
+#: Most of anything that a card counts, and most references.
+MAX_SIZE = MAX_REFERENCES = 1 << 16
+#: Fewest and most pixels of an image's side.
+SIDES = (4, 2048)
+#: Most bytes of ``bank.json``, which names the references.
+NAMES_LIMIT = 16 << 20
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -63,6 +77,9 @@ class ModelCard:
         alpha, beta: Initial parameters of the Poisson graph.
         threshold: Cosine above which ``threshold-gcn`` joins.
         format: Version of the run folder.
+
+    Raises:
+        InputError: A height or width that no model is made for.
     """
 
     method: Method
@@ -78,6 +95,13 @@ class ModelCard:
     beta: float = 0.0
     threshold: float = 0.5
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not SIDES[0] <= min(self.height, self.width) <= max(self.height, self.width) <= SIDES[1]:
+            raise InputError(
+                f"images of height {self.height} and width {self.width}: a model takes {SIDES[0]} "
+                f"to {SIDES[1]} pixels a side; --image-size brings them there"
+            )
 
     def build(self) -> BaselineClassifier:
         """The model, with weights drawn from the global generator, the backbone's first."""
@@ -171,12 +195,19 @@ def load_answers(folder: Path) -> Answers:
         InputError: The file is missing or broken.
     """
     path = folder / "answers.safetensors"
-    shapes = _shapes(path)
-    logits, labels = shapes.get("logits", ()), shapes.get("labels", ())
-    if set(shapes) != {"logits", "labels"} or len(logits) != 2 or logits[:1] != labels:
-        raise InputError(f"{path}: must hold logits (n, K) and labels (n), got {shapes}")
-    tensors = load_file(path)
-    return Answers(tensors["logits"].float(), tensors["labels"].long())
+    found = read_header(path)
+    logits, labels = (found.get(name, Kind("", ())) for name in ("logits", "labels"))
+    if (
+        set(found) != {"logits", "labels"}
+        or (logits.dtype, labels.dtype) != ("F32", "I64")
+        or len(logits.shape) != 2
+        or logits.shape[:1] != labels.shape
+        or 0 in logits.shape
+    ):
+        shown = ", ".join(f"{name} {kind}" for name, kind in list(found.items())[:3])
+        raise InputError(f"{path}: must hold logits (n, K) and labels (n), got {shown}")
+    tensors = read_tensors(path, found)
+    return Answers(tensors["logits"], tensors["labels"])
 
 
 def load_run(folder: Path) -> Run:
@@ -187,12 +218,15 @@ def load_run(folder: Path) -> Run:
             message says which and what.
     """
     folder = Path(folder)
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: is no folder; expected that of a finished run")
     card = _read_card(folder / "model.json")
-    model = card.build()
-    path = folder / "model.safetensors"
-    expected = model.state_dict()
-    _check_tensors(path, {name: tuple(tensor.shape) for name, tensor in expected.items()})
-    model.load_state_dict(load_file(path))
+    with torch.device("meta"):  # takes no memory before the file is known to hold the weights
+        model = card.build()
+    expected = {name: kind_of(tensor) for name, tensor in model.state_dict().items()}
+    weights = read_tensors(folder / "model.safetensors", expected)
+    model.to_empty(device="cpu")
+    model.load_state_dict(weights)
     model.eval()
     if not isinstance(model, AGFNClassifier):
         return Run(folder, card, model, None)
@@ -201,131 +235,65 @@ def load_run(folder: Path) -> Run:
 
 def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> References:
     path = folder / "bank.safetensors"
-    content = _read_json(folder / "bank.json")
+    content = read_json(folder / "bank.json", NAMES_LIMIT)
     names, batch_size = content.get("names"), content.get("batch_size", -1)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise InputError(f"{folder / 'bank.json'}: names must be a list of texts")
+    if len(names) > MAX_REFERENCES:
+        raise InputError(f"{folder / 'bank.json'}: more than {MAX_REFERENCES:,} references")
     if batch_size is not None and not _is_size(batch_size):
         raise InputError(f"{folder / 'bank.json'}: batch_size must be a number or null")
-    shapes = {
-        "projected": (len(names), card.feature_dim),
-        "images": (len(names), card.channels, card.height, card.width),
-        "labels": (len(names),),
+    size = len(names)
+    expected = {
+        "projected": Kind("F32", (size, card.feature_dim)),
+        "images": Kind("U8", (size, card.channels, card.height, card.width)),
+        "labels": Kind("I64", (size,)),
     }
-    _check_tensors(path, shapes)
-    tensors = load_file(path)
-    labels = tensors["labels"].long()
+    tensors = read_tensors(path, expected)
+    labels = tensors["labels"]
     if not 0 <= int(labels.min()) <= int(labels.max()) < len(card.classes):
         raise InputError(f"{path}: labels must be 0 to {len(card.classes) - 1}")
-    bank = ReferenceBank(model.agfn, tensors["projected"].float(), batch_size).eval()
-    return References(bank, tensors["images"].to(torch.uint8), labels, names)
+    bank = ReferenceBank(model.agfn, tensors["projected"], batch_size).eval()
+    return References(bank, tensors["images"], labels, names)
 
 
 def _read_card(path: Path) -> ModelCard:
-    content = _read_json(path)
+    content = read_json(path)
     if content.get("format") != FORMAT:
+        found = repr(content.get("format"))
         raise InputError(
-            f"{path}: is of format {content.get('format')!r}, this version reads {FORMAT}"
+            f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
         )
     fields = {field.name: field for field in dataclasses.fields(ModelCard)}
     if set(content) != set(fields):
         wrong = ", ".join(sorted(set(content) ^ set(fields)))
-        raise InputError(f"{path}: missing or unknown: {wrong}")
-    sizes = ("channels", "height", "width", "feature_dim", "batch_size", "samples")
+        raise InputError(f"{path}: missing or unknown: {printable(wrong, 200)}")
+    sizes = ("height", "width", "feature_dim", "batch_size", "samples")
     classes = content["classes"]
     good = {
         "method": content["method"] in get_args(Method),
         "backbone": content["backbone"] in BACKBONES,
         "classes": isinstance(classes, list)
-        and len(classes) >= 2
-        and all(isinstance(name, str) for name in classes),
+        and 2 <= len(classes) <= MAX_SIZE
+        and all(isinstance(name, str) for name in classes)
+        and len(set(classes)) == len(classes),
+        "channels": content["channels"] in (1, 3) and _is_size(content["channels"]),
         **{name: _is_size(content[name]) for name in sizes},
-        **{name: isinstance(content[name], int | float) for name in ("alpha", "beta", "threshold")},
+        **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
     }
     for name, fits in good.items():
         if not fits:
-            raise InputError(f"{path}: {name} cannot be {content[name]!r}")
-    return ModelCard(**{**content, "classes": tuple(classes)})
+            raise InputError(f"{path}: {name} cannot be {printable(repr(content[name]), 80)}")
+    try:
+        return ModelCard(**{**content, "classes": tuple(classes)})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1 << 16
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIZE
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: there is no such file; --checkpoint takes the folder of a finished run"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: must be a JSON object")
-    return cast(dict[str, Any], content)
-
-
-def _check_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Compares names and shapes in the header before any tensor is read."""
-    found = _shapes(path)
-    for name in sorted(set(shapes) | set(found)):
-        if name not in found:
-            raise InputError(f"{path}: {name} is missing")
-        if name not in shapes:
-            raise InputError(f"{path}: {name} does not belong to this model")
-        if found[name] != shapes[name]:
-            raise InputError(
-                f"{path}: {name} is of shape {list(found[name])} where the model has "
-                f"{list(shapes[name])}"
-            )
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes in the header of a file of tensors."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise tensor_file_error(path, error) from None
-
-
-def write_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
-    """Writes a file of tensors, whole or not at all.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, save(content, metadata))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    _write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a name must not be on the disk before its content
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def tensor_file_error(path: Path, error: Exception) -> InputError:
-    """What to say of a file of tensors that cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{path}: there is no such file; the run is not complete")
-    return InputError(f"{path}: cannot be read ({error})")
+def _is_number(value: object) -> bool:
+    # What a 32-bit float holds: weights do.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38

@@ -1,13 +1,14 @@
 """Evaluates trained runs by every protocol: which company each test image had is always said."""
 
 import json
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.datasets.bad_data import unique, write_skipped
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import compare, extract_features
@@ -18,8 +19,10 @@ from pyg_agfn.evaluation.report import (
     make_report,
     protocol_table,
 )
-from pyg_agfn.run_folder import load_run, write_json
-from pyg_agfn.training import load_datasets, make_fabric, parse_options
+from pyg_agfn.run_files import refuse_links, write_json
+from pyg_agfn.run_folder import load_run
+from pyg_agfn.training import make_fabric
+from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.confusion import plot_confusion
 
 
@@ -32,7 +35,10 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, help="of the protocols; training's if not given")
     parser.add_argument("--draws", type=int, default=10, help="shuffles of the test images")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--cache", help="folder for decoded images")
+    parser.add_argument("--cache", type=Path, help="folder for decoded images")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="go on without rows and images that are bad"
+    )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     arguments = parser.parse_args()
     if len(arguments.checkpoint) > 2:
@@ -44,7 +50,7 @@ def main() -> int:
     if arguments.format == "json":
         print(json.dumps([report.as_json() for report in reports], indent=2))
         return 0
-    console = Console()
+    console = make_console()
     for folder, report in zip(arguments.checkpoint, reports, strict=True):
         console.print(protocol_table(report), "", class_table(report), "")
         console.print(f"figures and confusion matrix: {folder}/evaluation.*", highlight=False)
@@ -61,10 +67,18 @@ def report_run(folder: Path, arguments: Namespace) -> Report:
     """Measures a run and leaves figures and confusion matrix in its folder."""
     run = load_run(folder)
     given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
-    given += [("--device", arguments.device), ("--cache", arguments.cache)]
+    given += [("--device", arguments.device)]
     flags = [text for flag, value in given if value is not None for text in (flag, str(value))]
-    options = parse_options(["--config", str(folder / "config.json"), *flags])
-    _, test = load_datasets(options)
+    flags += ["--skip-bad"] if arguments.skip_bad else []
+    options, train, test = load_run_data(run, flags, arguments.cache)
+    refuse_links(folder.glob("evaluation*"))
+    if skipped := unique([*train.skipped, *test.skipped]):
+        path = folder / "evaluation-skipped.csv"
+        write_skipped(path, skipped)
+        print(
+            f"evaluate.py: left out: {len(skipped)} bad rows or images, see {path}",
+            file=sys.stderr,
+        )
     fabric = make_fabric(options)
     model = run.model.to(fabric.device)
     bank = None if run.references is None else run.references.bank.to(fabric.device)

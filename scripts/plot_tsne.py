@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.run_folder import Method
 from pyg_agfn.training import TrainOptions, train_methods
 from pyg_agfn.visualization.feature_panels import caption, compare_features, save_numbers
@@ -31,7 +31,7 @@ def main() -> int:
 
     runs, out, title = arguments.runs, arguments.out, arguments.title
     if not runs:
-        runs = digits_runs(Path("runs"), Console())
+        runs = digits_runs(Path("runs"), make_console())
         title = title or "Digits, 20% of the training labels wrong"
     out = out or Path("visualizations") / ("tsne" if arguments.runs else "digits_tsne")
     out.parent.mkdir(parents=True, exist_ok=True)

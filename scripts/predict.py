@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction, find_images, predict, read_images
 from pyg_agfn.run_folder import load_run
-from pyg_agfn.visualization.contact_sheet import plot_contact_sheet
+from pyg_agfn.visualization.contact_sheet import MOST_ROWS, plot_contact_sheet
+from pyg_agfn.visualization.picture_file import check_ending
 
 
 def main() -> int:
@@ -25,8 +26,10 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, help="contact sheet to draw, a .png or .svg")
     parser.add_argument("--sheet-images", type=int, default=24, help="images on the sheet")
     arguments = parser.parse_args()
-    if arguments.references < 0 or arguments.sheet_images < 1:
-        parser.error("--references must be at least 0, --sheet-images at least 1")
+    if arguments.references < 0 or not 1 <= arguments.sheet_images <= MOST_ROWS:
+        parser.error(f"--references must be at least 0, --sheet-images 1 to {MOST_ROWS}")
+    if arguments.sheet is not None:
+        check_ending(arguments.sheet)
 
     files = find_images(arguments.images)
     run = load_run(arguments.checkpoint)
@@ -52,21 +55,21 @@ def print_table(predictions: Sequence[Prediction]) -> None:
     for p in predictions:
         (first, p1), (second, p2) = p.top_two
         shaped = ", ".join(f"{r.name} ({r.label}) {r.weight:.1%}" for r in p.references)
-        table.add_row(
-            str(p.file), first, f"{p1:.1%}", second, f"{p2:.1%}", f"{p.margin:.1%}", shaped
-        )
-    Console().print(table)
+        row = (str(p.file), first, f"{p1:.1%}", second, f"{p2:.1%}", f"{p.margin:.1%}", shaped)
+        table.add_row(*map(printable, row))
+    make_console().print(table)
 
 
 def print_csv(predictions: Sequence[Prediction]) -> None:
     """One row an image, every class's probability in a column."""
     classes = list(predictions[0].probabilities) if predictions else []
     writer = csv.writer(sys.stdout)
-    writer.writerow(["file", "class", "margin", *classes, "references"])
+    writer.writerow(["file", "class", "margin", *map(printable, classes), "references"])
     for p in predictions:
         shaped = "; ".join(f"{r.name} {r.label} {r.weight:.4f}" for r in p.references)
         values = [f"{value:.6f}" for value in p.probabilities.values()]
-        writer.writerow([p.file, p.top_two[0][0], f"{p.margin:.6f}", *values, shaped])
+        texts = [printable(text) for text in (str(p.file), p.top_two[0][0], shaped)]
+        writer.writerow([*texts[:2], f"{p.margin:.6f}", *values, texts[2]])
 
 
 def print_json(predictions: Sequence[Prediction]) -> None:

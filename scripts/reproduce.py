@@ -4,9 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from rich.console import Console
-
-from pyg_agfn.cli import OneLineParser, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.reproduction.figures import draw_figure
 from pyg_agfn.reproduction.grid import METHODS, TARGETS, grid, quick
 from pyg_agfn.reproduction.render import render
@@ -26,7 +24,7 @@ def main() -> int:
     cells = every[index::count]
     results = ResultsFile(arguments.results or base.out / "results.jsonl")
 
-    console = Console()
+    console = make_console()
     failed = run_grid(cells, base.out, results, console)
     for path in arguments.list:
         measure_subset(cells, base.out, path, results, console)

@@ -1,8 +1,6 @@
 """Trains classifiers on labels that may be wrong, with and without AGFN, and compares them."""
 
-from rich.console import Console
-
-from pyg_agfn.cli import run_script
+from pyg_agfn.cli import make_console, run_script
 from pyg_agfn.training import parse_options, parse_resume, resume_run, train_methods
 
 
@@ -10,9 +8,9 @@ def main() -> int:
     """Trains what the command line asks for; returns the exit code."""
     resume = parse_resume()
     if resume is not None:
-        resume_run(*resume, Console())
+        resume_run(*resume, make_console())
     else:
-        train_methods(parse_options(), Console())
+        train_methods(parse_options(), make_console())
     return 0
 
 

@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import get_args
@@ -98,6 +99,19 @@ def edit(path: Path, **changes) -> None:
         ({"height": -1}, "height cannot be -1"),
         ({"feature_dim": 10**12}, "feature_dim cannot be 1000000000000"),
         ({"alpha": "1"}, "alpha cannot be '1'"),
+        ({"alpha": True}, "alpha cannot be True"),
+        ({"alpha": float("nan")}, "alpha cannot be nan"),
+        ({"beta": float("-inf")}, "beta cannot be -inf"),
+        ({"threshold": 10**400}, "threshold cannot be 1000"),
+        ({"classes": ["a", "a", "b"]}, "classes cannot be"),
+        ({"classes": [str(i) for i in range(70_000)]}, "classes cannot be"),
+        ({"classes": {"a": 1}}, "classes cannot be"),
+        ({"channels": 2}, "channels cannot be 2"),
+        ({"channels": True}, "channels cannot be True"),
+        ({"width": 3}, "images of height 8 and width 3"),
+        ({"height": 4096}, "images of height 4096 and width 8: a model takes 4 to 2048"),
+        ({"\x1b[2J\n": 1}, r"missing or unknown: \\x1b\[2J\\n"),
+        ({"method": ["agfn"]}, "method cannot be"),
         ({"colour": 1}, "missing or unknown: colour"),
         ({"classes": ["a", "b"]}, r"classifier\.bias is of shape \[3\] where the model has \[2\]"),
         ({"method": "baseline"}, r"agfn\..* does not belong to this model"),
@@ -109,6 +123,47 @@ def test_a_card_that_does_not_fit_is_refused(run, changes, complaint):
     with pytest.raises(InputError, match=complaint) as error:
         load_run(run)
     assert "\n" not in str(error.value)
+
+
+def test_a_card_of_a_giant_takes_no_memory(run):
+    # Its weights would be 17 GB for the projector alone, and as many for the classifier.
+    edit(run / "model.json", feature_dim=1 << 16, classes=[str(i) for i in range(1 << 16)])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"of shape \[.*\] where the model has \[65536"):
+        load_run(run)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_bank_that_would_take_for_ever_is_refused(run):
+    edit(run / "bank.json", names=["x"] * 70_000)
+    with pytest.raises(InputError, match="more than 65,536 references"):
+        load_run(run)
+
+
+def test_weights_that_are_no_numbers_are_refused(run):
+    path = run / "model.safetensors"
+    tensors = load_file(path)
+    tensors["classifier.bias"][1] = torch.nan
+    save_file(tensors, path)
+    with pytest.raises(InputError, match=r"classifier\.bias is not finite"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "bank.safetensors"])
+def test_nothing_is_unpickled(run, name):
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (run / "touched",)
+
+    torch.save({"a": Hostile()}, run / name)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_run(run)
+    assert not (run / "touched").exists()
+
+
+def test_what_is_no_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="is no folder"):
+        load_run(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +232,9 @@ def test_answers_come_back(tmp_path):
         {"logits": torch.zeros(3, 2)},
         {"logits": torch.zeros(3, 2), "labels": torch.zeros(4)},
         {"logits": torch.zeros(3), "labels": torch.zeros(3)},
+        {"logits": torch.zeros(3, 2), "labels": torch.zeros(3)},
+        {"logits": torch.zeros(3, 0), "labels": torch.zeros(3, dtype=torch.long)},
+        {"logits": torch.zeros(0, 2), "labels": torch.zeros(0, dtype=torch.long)},
     ],
 )
 def test_answers_that_do_not_fit_are_refused(tmp_path, tensors):

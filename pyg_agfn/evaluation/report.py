@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from torch import Tensor
 
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation.protocols import Bank, ClassSorted, Outcome, Shuffled, Single, evaluate
 from pyg_agfn.evaluation.scores import Comparison, Scores, score, wilson_interval
 from pyg_agfn.nn import BaselineClassifier, ReferenceBank
@@ -84,9 +85,14 @@ def make_report(
         batch_size: Of the protocols that use batches.
         draws: Random divisions into batches.
         seed: Of these.
+
+    Raises:
+        InputError: An answer is no number, as weights that are out of all proportion give it.
     """
     protocols = (Bank(bank), Shuffled(batch_size, draws, seed), Single(), ClassSorted(batch_size))
     outcomes = [evaluate(protocol, model, features, labels) for protocol in protocols]
+    if not bool(outcomes[0].logits.isfinite().all()):
+        raise InputError(f"{name}: the model's answers are no numbers; it is broken")
     return Report(name, classes, outcomes, score(outcomes[0].logits, labels), labels.cpu())
 
 
@@ -117,7 +123,7 @@ def class_table(report: Report) -> Table:
     for name, row, share in zip(
         report.classes, scores.confusion, scores.class_accuracy, strict=True
     ):
-        table.add_row(name, str(sum(row)), f"{100 * share:.2f}")
+        table.add_row(printable(name, 40), str(sum(row)), f"{100 * share:.2f}")
     table.caption = (
         f"mean class accuracy {100 * scores.mean_class_accuracy:.2f}%, macro F1 "
         f"{100 * scores.macro_f1:.2f}%, calibration error {100 * scores.calibration_error:.2f}%"

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import METHODS, TARGETS, chosen_settings
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
-from pyg_agfn.reproduction.results_file import Record, unpack
+from pyg_agfn.reproduction.results_file import Record, check_record, unpack
 
 #: A row's key: method, share of wrong labels, backbone, batch size, subset.
 Key = tuple[str, float, str, int, str]
@@ -62,11 +62,12 @@ def _by_recipe(
     wanted = TARGETS[target]
     groups: dict[str, dict[Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
+        check_record(record)
         found = record["settings"]
         subset = record.get("subset", "")
         if found["dataset"] != dataset or found["method"][0] not in wanted.methods:
             continue
-        if any(found[name] not in values for name, values in wanted.varied.items()):
+        if any(found.get(name) not in values for name, values in wanted.varied.items()):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
@@ -87,6 +88,10 @@ def _row(records: Sequence[Record]) -> Row:
     records = sorted(records, key=lambda record: record["settings"]["seed"])
     metrics = [record["metrics"] for record in records if "metrics" in record]
     images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
+    if len(set(images)) > 1:
+        raise InputError(
+            f"runs of {records[0]['cell']} are measured on different numbers of images"
+        )
     correct = torch.stack([unpack(r["correct"], n) for r, n in zip(records, images, strict=True)])
     return Row(
         [record["settings"]["seed"] for record in records],
@@ -107,7 +112,8 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
             part = {key[0]: row for key, row in rows.items() if (key[1], key[4]) == (noise, subset)}
             quoted = QUOTED.get(target, {}).get((dataset, noise), {})
             heading = f"{noise:.0%} wrong labels" if noise else "No wrong labels added"
-            lines += ["", f"**{subset or heading}**", "", *_method_table(part, quoted)]
+            heading = printable(subset, 80) or heading
+            lines += ["", f"**{heading}**", "", *_method_table(part, quoted)]
     return "\n".join(lines)
 
 
@@ -134,7 +140,8 @@ def _flag(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
-    return f"--{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+    words = map(str, value) if isinstance(value, list) else [str(value)]
+    return f"--{flag} {printable(' '.join(words), 200)}"
 
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:

@@ -1,6 +1,7 @@
 """One file of results, a JSON object a line, that several processes write to at once."""
 
 import base64
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, same_settings
+from pyg_agfn.run_files import check_file
 from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.checkpoint_facts import is_count, is_number
+from pyg_agfn.training.options import typed_settings
 
 Record = dict[str, Any]
 
@@ -73,18 +77,56 @@ class ResultsFile:
 
     def _lines(self) -> Iterator[Record]:
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise InputError(f"--results {self.path}: cannot be read ({error.strerror})") from None
-        for line in lines:
+            if not os.path.exists(self.path):
+                return
+            check_file(self.path)
+            lines = self.path.read_bytes().split(b"\n")
+        except (OSError, ValueError) as error:
+            raise InputError(f"--results {self.path}: cannot be read ({error})") from None
+        for row, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # half a line of a process that died; its run's folder is still there
             if isinstance(record, dict) and isinstance(record.get("cell"), str):
+                if not isinstance(record.get("subset", ""), str):
+                    raise InputError(f"--results {self.path}, row {row}: subset is no name")
                 yield record
+
+
+def check_record(record: Record) -> None:
+    """Makes sure that a record is of a run, whoever wrote the file.
+
+    Raises:
+        InputError: Something is missing, of another type, or cannot be.
+    """
+    try:
+        _check_record(record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the record of {record['cell']} is not that of a run ({error}); remove its line"
+        ) from None
+
+
+def _check_record(record: Record) -> None:
+    known = {field.name for field in dataclasses.fields(TrainOptions)}
+    given = {name: value for name, value in record["settings"].items() if name in known}
+    named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split"}
+    if missing := named - given.keys():
+        raise ValueError(f"settings without {', '.join(sorted(missing))}")
+    TrainOptions(**typed_settings({**given, "root": ".", "pretrain_epochs": 0}))
+    if "correct" not in record:
+        return
+    images = record["images"] if "images" in record else record["metrics"]["test_images"]
+    packed = len(base64.b64decode(record["correct"]))
+    if not is_count(images) or not images or packed != -(-images // 8):
+        raise ValueError("correct is not of as many images")
+    if "metrics" in record:
+        metrics = record["metrics"]
+        figures = [metrics["leak"], metrics["seconds_per_epoch"]]
+        figures += [metrics["accuracy"]["shuffled"]["mean"], metrics["memorized"] or 0.0]
+        if not all(map(is_number, figures)):
+            raise ValueError("metrics are no numbers")
 
 
 def pack(correct: Tensor) -> str:

@@ -9,10 +9,12 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.bad_data import BadData
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, same_settings, settings
 from pyg_agfn.reproduction.results_file import Record, ResultsFile, pack
+from pyg_agfn.run_files import read_json
 from pyg_agfn.run_folder import load_answers
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
 
@@ -65,7 +67,7 @@ def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
             train_method(options, folder, train, test, console)
         except InputError as error:  # such as a loss that is no longer finite: the grid goes on
             return {"error": str(error)}
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json")
     return {"metrics": metrics, "correct": pack(load_answers(folder).correct)}
 
 
@@ -88,7 +90,10 @@ def measure_subset(
     Raises:
         InputError: The list cannot be read, or has none of the test images.
     """
-    listed = read_subset_list(path)
+    bad = BadData(skip=cells[0].skip_bad)
+    listed = read_subset_list(path, bad)
+    if bad.items:
+        console.print(f"{path.name}: {len(bad.items)} bad rows are left out", highlight=False)
     found: dict[tuple[str, str], list[int]] = {}
     for options in cells:
         name = cell_name(options)

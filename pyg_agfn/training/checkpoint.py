@@ -16,8 +16,20 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals import Objective
-from pyg_agfn.run_folder import tensor_file_error, write_tensors
+from pyg_agfn.rivals import CenterLoss, Objective, SelfCure
+from pyg_agfn.run_files import (
+    Kind,
+    kind_of,
+    read_header,
+    read_tensors,
+    tensor_file_error,
+    write_tensors,
+)
+from pyg_agfn.training.checkpoint_facts import (
+    check_progress,
+    restore_schedule,
+    settings_with_rates,
+)
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.interruption import Interruption
 from pyg_agfn.training.options import TrainOptions
@@ -69,6 +81,11 @@ class TrainingState:
         self.totals["loss"] += loss
         self.totals["correct"] += (logits.argmax(1) == targets).sum()
         self.totals["answers"] += len(targets)
+
+    @property
+    def epochs(self) -> int:
+        """That the schedule is made for."""
+        return self.descent.num_steps // len(self.batches)
 
     @property
     def loss(self) -> float:
@@ -197,23 +214,17 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         InputError: The file is broken, or of another run or other training images.
     """
     try:
+        found = read_header(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["state"])
-            expected = {name: tensor.shape for name, tensor in _tensors(state).items()}
-            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            for name in expected.keys() - found.keys():
-                raise ValueError(f"{name} is missing")
-            for name, shape in found.items():
-                # What grows while training is only known by what it is: momentum, centers, labels.
-                if not name.startswith(("optimizer.", "objective.")) and shape != expected[name]:
-                    raise ValueError(f"{name} is of shape {list(shape)}")
-            if facts["data"] != fingerprint(train):
-                raise InputError(
-                    f"{path}: the training images or labels are not those that the run began "
-                    "with; give them back, or begin a new run"
-                )
-            tensors = {name: file.get_tensor(name) for name in found}
-            _restore(state, tensors, facts)
+        if facts["data"] != fingerprint(train):
+            raise InputError(
+                f"{path}: the training images or labels are not those that the run began "
+                "with; give them back, or begin a new run"
+            )
+        check_progress(facts, state.epochs, len(state.batches))
+        tensors = read_tensors(path, _expected(state, found, len(train)))
+        _restore(state, tensors, facts)
     except InputError:
         raise
     except Exception as error:  # whatever a file that is none of ours leads to
@@ -248,6 +259,22 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors
 
 
+def _expected(state: TrainingState, found: dict[str, Kind], num_images: int) -> dict[str, Kind]:
+    """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
+    expected = {name: kind_of(tensor) for name, tensor in _tensors(state).items()}
+    for number, optimizer in enumerate(state.descent.optimizers):
+        for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+            name = f"optimizer.{number}.{index}.momentum_buffer"
+            if name in found:
+                expected[name] = kind_of(parameter)
+    if isinstance(state.objective, CenterLoss) and "objective.centers" in found:
+        expected["objective.centers"] = kind_of(state.model.classifier.weight)  # (K, F), as these
+    if isinstance(state.objective, SelfCure) and "objective.relabelled" in found:
+        (length,) = found["objective.relabelled"].shape
+        expected["objective.relabelled"] = Kind("I64", (min(length, num_images),))
+    return expected
+
+
 def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     def part(name: str) -> dict[str, Tensor]:
         return {
@@ -259,7 +286,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     device = state.batches.device
     state.model.load_state_dict(part("model"))
     optimizers = state.descent.optimizers
-    for number, (optimizer, groups) in enumerate(zip(optimizers, facts["optimizers"], strict=True)):
+    for number, (optimizer, saved) in enumerate(zip(optimizers, facts["optimizers"], strict=True)):
         values: dict[int, dict[str, Tensor]] = {}
         parameters = optimizer.param_groups[0]["params"]
         for key, tensor in part(f"optimizer.{number}").items():
@@ -267,9 +294,15 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
             # In the parameter's memory format: the file has none.
             like = torch.empty_like(parameters[int(index)]).copy_(tensor)
             values.setdefault(int(index), {})[name] = like
+        groups = settings_with_rates(optimizer, saved)
         optimizer.load_state_dict({"state": values, "param_groups": groups})
-    state.descent.schedule.load_state_dict(facts["schedule"])
-    state.objective.load_state_dict({k: v.to(device) for k, v in part("objective").items()})
+    steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
+    restore_schedule(state.descent.schedule, facts["schedule"], steps)
+    objective = part("objective")
+    labels = objective.get("relabelled", torch.zeros(1))
+    if len(labels) and not -1 <= labels.min() <= labels.max() < state.model.classifier.out_features:
+        raise ValueError("objective.relabelled has other classes")
+    state.objective.load_state_dict({k: v.to(device) for k, v in objective.items()})
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
     state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]

@@ -57,6 +57,7 @@ class CoordinateDescent:
         ]
         if self.graph:
             self.optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
+        self.num_steps = num_steps
         self.schedule = CosineAnnealingLR(self.optimizers[0], num_steps)
 
     def step(

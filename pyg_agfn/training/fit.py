@@ -157,6 +157,7 @@ def fit(
             progress.console.print(line, soft_wrap=True, highlight=False)
             state.begin_epoch(state.epoch + 1)
         saver.stop_if_interrupted()
+    saver.save()  # interrupted or killed while it is measured, it is trained all the same
 
     # A graph method's cost is that of the epochs that have the graph.
     first = 0 if agfn is None else options.pretrain_epochs

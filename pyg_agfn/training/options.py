@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.run_folder import GRAPH_METHODS, Method, write_json
+from pyg_agfn.run_files import read_json, write_json
+from pyg_agfn.run_folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
@@ -49,6 +51,9 @@ class TrainOptions:
     eval_split: Literal["valid", "test"] = option("test", "images to measure on")
     label_mode: LabelMode = option(
         "plurality", "ferplus labels: the class of most votes, or of more than half of them"
+    )
+    skip_bad: bool = option(
+        False, "go on without rows and images that are bad; skipped.csv in the run folder has them"
     )
     backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
     image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
@@ -106,6 +111,8 @@ class TrainOptions:
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
+        for name in ("samples", "feature_dim", "bank_size", "batch_size"):
+            check(getattr(self, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
         for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")
         for name in ("workers", "checkpoint_seconds"):
@@ -116,7 +123,11 @@ class TrainOptions:
             "batch_size",
             "at least 2 (batch normalization cannot train on one image)",
         )
-        check(self.image_size is None or self.image_size >= 4, "image_size", "at least 4 pixels")
+        check(
+            self.image_size is None or SIDES[0] <= self.image_size <= SIDES[1],
+            "image_size",
+            f"{SIDES[0]} to {SIDES[1]} pixels",
+        )
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
         if self.pretrain_epochs >= self.epochs and set(self.method) & set(GRAPH_METHODS):
             raise InputError(
@@ -181,7 +192,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
     if "resume" in given:
         raise InputError("--resume is an option of train_pyg.py")
     config = given.pop("config", None)
-    settings = _typed_settings({**(_read_config(config) if config else {}), **given})
+    settings = typed_settings({**(_read_config(config) if config else {}), **given})
     return TrainOptions.for_dataset(settings.pop("dataset", "digits"), **settings)
 
 
@@ -199,7 +210,7 @@ def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str
     if own:
         names = " ".join("--" + name.replace("_", "-") for name in own)
         raise InputError(f"--resume goes on with the run's own options: leave out {names}")
-    return folder, _typed_settings(given)
+    return folder, typed_settings(given)
 
 
 def _parser() -> OneLineParser:
@@ -220,7 +231,8 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _typed_settings(settings: dict[str, Any]) -> dict[str, Any]:
+def typed_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON or argparse has them, in the types of :class:`TrainOptions`."""
     hints = get_type_hints(TrainOptions)
     return {name: _typed(value, hints[name]) for name, value in settings.items()}
 
@@ -250,13 +262,9 @@ def _default_text(name: str, default: Any) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"--config {path}: is not JSON ({error})") from None
-    if not isinstance(config, dict):
-        raise InputError(f"--config {path}: must be a JSON object of options")
+        config = read_json(path)
+    except InputError as error:
+        raise InputError(f"--config {error}") from None
     unknown = sorted(set(config) - {spec.name for spec in dataclasses.fields(TrainOptions)})
     if unknown:
         raise InputError(f"--config {path}: unknown option {', '.join(unknown)}")
@@ -289,10 +297,20 @@ def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(v, get_args(hint)[0]) for v in value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
+    if hint is Path:
+        return isinstance(value, Path) and _is_path(value)
     return isinstance(value, hint)
+
+
+def _is_path(value: Path) -> bool:
+    """Whether the system can be asked for it."""
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _describe(hint: Any) -> str:

@@ -1,9 +1,10 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
-import json
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
+from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
-from pyg_agfn.run_folder import save_answers, save_model, write_json
+from pyg_agfn.run_files import read_json, refuse_links, write_json
+from pyg_agfn.run_folder import save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.fit import Trained, fit
+from pyg_agfn.training.interruption import raised_signals
 from pyg_agfn.training.options import TrainOptions, parse_options
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
@@ -80,13 +84,17 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     if metrics.is_file():
         console.print(f"{folder}: is finished", soft_wrap=True, highlight=False)
         (folder / CHECKPOINT).unlink(missing_ok=True)  # of a run killed at its last moment
-        result: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
-    else:
-        fabric = make_fabric(options)
-        if fabric.global_rank:
-            console.quiet = True
-        train, test = load_datasets(options)
-        result = train_method(options, folder, train, test, console)
+        result = read_json(metrics)
+        try:
+            console.print(results_table([result]))
+        except (KeyError, TypeError, ValueError, ArithmeticError):
+            raise InputError(f"{metrics}: does not hold what a run measures") from None
+        return result
+    fabric = make_fabric(options)
+    if fabric.global_rank:
+        console.quiet = True
+    train, test = load_datasets(options)
+    result = train_method(options, folder, train, test, console)
     console.print(results_table([result]))
     return result
 
@@ -111,13 +119,22 @@ def train_method(
     if rank() or folder is None:
         fabric = make_fabric(options)
         return fit(fabric, options, method, train, test, console, folder).metrics
+    refuse_links(folder.iterdir())
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        # Once trained it is measured and written; a signal then ends it where it is.
+        with FileLock(folder / ".lock", timeout=0), raised_signals(interrupted(folder)):
             # The logger's file is written anew, from the checkpoint.
             shutil.rmtree(folder / "log", ignore_errors=True)
             logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=1)
             if not (folder / "config.json").exists():
                 options.save(folder / "config.json")
+            if skipped := unique([*train.skipped, *test.skipped]):
+                write_skipped(folder / "skipped.csv", skipped)
+                console.print(
+                    f"left out: {len(skipped)} bad rows or images, see {folder}/skipped.csv",
+                    soft_wrap=True,
+                    highlight=False,
+                )
             fabric = make_fabric(options, logger)
             trained = fit(fabric, options, method, train, test, console, folder)
             save_run(folder, trained)
@@ -133,6 +150,11 @@ def train_method(
     if options.profile and not (folder / "profile.json").is_file():
         console.print("no profile: an epoch has fewer than four steps")
     return trained.metrics
+
+
+def interrupted(folder: Path) -> str:
+    """What is said where a signal ends the run outside of its steps."""
+    return f"interrupted; --resume {folder} goes on"
 
 
 def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
@@ -181,25 +203,28 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
 
 
 def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
-    """Training images, with wrong labels where the options ask for them, and test images."""
-    root, size, cache = options.root, options.image_size, options.cache
-    train: ImageDataset
-    test: ImageDataset
+    """Training images, with wrong labels where the options ask for them, and test images.
+
+    Raises:
+        InputError: The data set is not as the options say.
+        BadDataError: Rows or images of either are bad, and are not to be skipped.
+    """
+    root = options.root
+    places: dict[str, Any] = {"image_size": options.image_size, "cache_dir": options.cache}
+    chosen: dict[str, Any] = {**places, "skip_bad": options.skip_bad}
+    readers: list[Callable[[], ImageDataset]]
     if options.dataset == "digits" or root is None:
-        train, test = (Digits(t, image_size=size, cache_dir=cache) for t in (True, False))
+        readers = [partial(Digits, train, **places) for train in (True, False)]
     elif options.dataset == "mnist":
-        train, test = (MNIST(root, t, image_size=size, cache_dir=cache) for t in (True, False))
+        readers = [partial(MNIST, root, train, **places) for train in (True, False)]
     elif options.dataset == "ferplus":
-        train, test = (
-            FERPlus(root, s, image_size=size, cache_dir=cache, label_mode=options.label_mode)
-            for s in ("train", options.eval_split)
-        )
+        chosen["label_mode"] = options.label_mode
+        readers = [partial(FERPlus, root, s, **chosen) for s in ("train", options.eval_split)]
     elif options.dataset == "rafdb":
-        train, test = (RAFDB(root, s, image_size=size, cache_dir=cache) for s in ("train", "test"))
+        readers = [partial(RAFDB, root, s, **chosen) for s in ("train", "test")]
     else:
-        train, test = (
-            ImageFolder(root, s, image_size=size, cache_dir=cache) for s in ("train", "test")
-        )
+        readers = [partial(ImageFolder, root, s, **chosen) for s in ("train", "test")]
+    train, test = read_all(readers)
 
     if options.train_size is not None:
         if options.train_size > len(train):
@@ -207,10 +232,10 @@ def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
                 f"--train-size {options.train_size}: there are {len(train)} training images"
             )
         generator = torch.Generator().manual_seed(options.seed)
-        chosen = torch.randperm(len(train), generator=generator)[: options.train_size]
-        train = train.subset(chosen.sort().values)
+        drawn = torch.randperm(len(train), generator=generator)[: options.train_size]
+        train = train.subset(drawn.sort().values)
     if options.noise_file is not None:
-        train = train.with_noise_file(options.noise_file)
+        train = train.with_noise_file(options.noise_file, options.skip_bad)
     elif options.noise:
         train = train.with_noise(options.noise, options.seed)
     return train, test

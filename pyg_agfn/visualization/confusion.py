@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from pyg_agfn.errors import printable
 
+
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_confusion(
     confusion: Sequence[Sequence[int]], classes: Sequence[str], path: Path, title: str = ""
 ) -> None:
@@ -23,7 +27,9 @@ def plot_confusion(
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
     shares = [[100 * n / max(sum(row), 1) for n in row] for row in confusion]
-    display = ConfusionMatrixDisplay(np.array(shares), display_labels=classes)
+    display = ConfusionMatrixDisplay(
+        np.array(shares), display_labels=[printable(name, 40) for name in classes]
+    )
     display.plot(ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False)
     axes.set_title(title or "% of each true class", loc="left")
     figure.savefig(path, dpi=150)

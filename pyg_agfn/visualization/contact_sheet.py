@@ -3,39 +3,48 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction
 from pyg_agfn.run_folder import References
 
+#: Images and references on a sheet, at most: a picture has less than 65,536 pixels a side.
+MOST_ROWS = 300
+MOST_REFERENCES = 40
 
+
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_contact_sheet(
     predictions: Sequence[Prediction], references: References | None, path: Path
 ) -> None:
     """Draws a row for each image: it, its two likeliest classes, and its references.
 
     Args:
-        predictions: What to show.
+        predictions: What to show, the first :data:`MOST_ROWS` of it.
         references: The run's bank; None where there is none.
         path: Picture to write; the ending decides on the format.
     """
-    columns = 2 + max((len(p.references) for p in predictions), default=0)
+    predictions = predictions[:MOST_ROWS]
+    most = max((len(p.references) for p in predictions), default=0)
+    columns = 2 + min(most, MOST_REFERENCES)
     rows = max(len(predictions), 1)
     figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for row, prediction in zip(grid, predictions, strict=False):
-        _show(row[0], prediction.image, prediction.file.name[-22:])
-        lines = [f"{name}  {p:.0%}" for name, p in prediction.top_two]
+        _show(row[0], prediction.image, printable(prediction.file.name)[-22:])
+        lines = [f"{printable(name, 40)}  {p:.0%}" for name, p in prediction.top_two]
         lines.append(f"margin  {prediction.margin:.0%}")
         row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
         if references is None:
             continue
         for axes, reference in zip(row[2:], prediction.references, strict=False):
-            title = f"{reference.label}\n{reference.weight:.1%}"
+            title = f"{printable(reference.label, 40)}\n{reference.weight:.1%}"
             _show(axes, references.images[reference.index], title)
     figure.savefig(path, dpi=120)
 

@@ -17,7 +17,8 @@ from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run, load_run
-from pyg_agfn.training import TrainOptions, load_datasets, make_fabric, parse_options
+from pyg_agfn.training import TrainOptions, make_fabric
+from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.embedding import embed
 
 
@@ -86,10 +87,12 @@ def compare_features(
         InputError: A run cannot be read, or the runs are not of the same images and labels.
     """
     runs = [load_run(folder) for folder in folders]
-    every = [_options(run, root) for run in runs]
-    train, test = load_datasets(every[0])
-    for run, options in zip(runs[1:], every[1:], strict=True):
-        other, other_test = load_datasets(options)
+    flags = [] if root is None else ["--root", root]
+    first, train, test = load_run_data(runs[0], flags)
+    every = [first]
+    for run in runs[1:]:
+        options, other, other_test = load_run_data(run, flags)
+        every.append(options)
         same = other.names == train.names and torch.equal(other.labels, train.labels)
         if not same or other_test.names != test.names:
             raise InputError(
@@ -127,11 +130,6 @@ def caption(rows: Sequence[PanelRow]) -> str:
 def save_numbers(rows: Sequence[PanelRow], path: Path) -> None:
     """Writes the numbers behind the picture as JSON."""
     path.write_text(json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8")
-
-
-def _options(run: Run, root: str | None) -> TrainOptions:
-    flags = [] if root is None else ["--root", root]
-    return parse_options(["--config", str(run.folder / "config.json"), *flags])
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pyg_agfn.errors import InputError
+from pyg_agfn.run_files import check_file
 from pyg_agfn.visualization.palette import METHOD_STYLES
 
 
@@ -19,15 +20,21 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     """
     path = folder / "log" / "metrics.csv"
     try:
+        check_file(path)
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        return [
+        if not rows:
+            raise ValueError("has no epoch")
+        history = [
             {name: float(row[name]) for name in ("epoch", "test_accuracy", "train_accuracy")}
             for row in rows
         ]
+        if not all(0 <= value < 1e9 for epoch in history for value in epoch.values()):
+            raise ValueError("has what is no accuracy")
+        return history
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; is {folder} a run?") from None
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: is not the log of a run ({error})") from None
 
 

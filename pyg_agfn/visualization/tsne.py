@@ -1,12 +1,14 @@
 """Feature distributions side by side (Figures 1 and 4), as a picture and as a page."""
 
 import base64
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,10 +16,12 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 from torch import Tensor
 
+from pyg_agfn.errors import printable
 from pyg_agfn.visualization.feature_panels import Panel, PanelRow
 from pyg_agfn.visualization.palette import class_color
 
 
+@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") -> None:
     """Draws a panel for each run and row of images.
 
@@ -58,7 +62,7 @@ def _draw(axes: Axes, panel: Panel, row: PanelRow) -> None:
     for label in np.unique(true_labels):
         # The median: a mean can fall between two groups.
         middle = np.median(panel.positions[true_labels == label], axis=0)
-        name = row.images.classes[label]
+        name = printable(row.images.classes[label], 40)
         text = axes.text(
             middle[0], middle[1], name, ha="center", va="center", fontsize=12, weight="bold"
         )
@@ -77,7 +81,9 @@ def _legend(rows: Sequence[PanelRow]) -> list[Line2D]:
         return Line2D([], [], linestyle="", marker=marker, color=color, markersize=8, label=name)
 
     classes = rows[0].images.classes
-    entries = [entry(name, class_color(label), "o") for label, name in enumerate(classes)]
+    entries = [
+        entry(printable(name, 40), class_color(label), "o") for label, name in enumerate(classes)
+    ]
     if any(bool(row.images.wrong_labels.any()) for row in rows):
         entries.append(entry("wrong label, in its colour", "black", "x"))
     return entries
@@ -99,7 +105,7 @@ def write_page(rows: Sequence[PanelRow], path: Path, title: str = "") -> None:
     from bokeh.models.widgets import Div
     from bokeh.resources import INLINE
 
-    blocks: list[Any] = [Div(text=f"<h2>{title}</h2>")] if title else []
+    blocks: list[Any] = [Div(text=f"<h2>{html.escape(title)}</h2>")] if title else []
     for row in rows:
         blocks.append(Div(text=f"<h3>{row.name}</h3>"))
         blocks.append(gridplot([_interactive_panels(row)], toolbar_location="right"))

@@ -1,10 +1,22 @@
 import csv
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pyg_agfn.prediction import predict, read_images
+from pyg_agfn.run_folder import load_run
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 CLASSES = ["bottom", "middle", "top"]
 
@@ -106,6 +118,9 @@ def test_the_table_names_references(script, trained, photos):
         (["nowhere.png"], "nowhere.png: there is no such file or folder"),
         (["."], "has no image"),
         (["--references", "-1", "."], "--references"),
+        (["--sheet", "sheet.xyz", "."], "sheet.xyz: a picture's name ends in"),
+        (["--sheet-images", "301", "."], "--sheet-images 1 to 300"),
+        (["x" * 5000], "there is no such file or folder"),
         ([], "images"),
     ],
 )
@@ -122,3 +137,61 @@ def test_a_folder_that_is_no_run_is_named(script, photos):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "model.json: there is no such file" in line
+
+
+@pytest.mark.parametrize("shown", ["table", "csv", "json"])
+def test_names_that_are_made_to_hurt_are_shown_in_print(script, trained, photos, tmp_path, shown):
+    """Markup, mathematics, escape sequences and bytes that are no text, in all names there are."""
+    names = [b"[/b]", b"$\\frac$", b"\x1b[31m", b"a\nb", b"caf\xe9", b":cat:"]
+    run = shutil.copytree(trained["agfn"], tmp_path / "run")
+    card = json.loads((run / "model.json").read_text())
+    classes = ["[/b]\x1b[2J", "$\\frac$\udce9", "top\n"]
+    (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
+    bank = json.loads((run / "bank.json").read_text())
+    bank["names"] = [f"[/x]\x1b]0;{i}\x07\ud800" for i in range(9)]
+    (run / "bank.json").write_text(json.dumps(bank))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in names:
+        shutil.copy(photos / "top" / "0.png", os.fsencode(folder) + b"/" + name + b".png")
+    (folder / os.fsdecode(b"\x1b[31mcaf\xe9.jpg")).write_text("no image")
+    sheet = tmp_path / "sheet.png"
+    done = script("predict.py", "--checkpoint", run, folder, "--format", shown, "--sheet", sheet)
+    assert done.returncode == 1
+    printed = done.stdout + done.stderr
+    assert all(c.isprintable() for c in printed if c not in "\r\n")
+    assert "[/b]" in printed
+    assert len(done.stderr.splitlines()) == 2
+    if shown == "json":
+        assert list(json.loads(done.stdout)[0]["probabilities"]) == classes
+    assert Image.open(sheet).size[1] > 500
+
+
+def test_large_images_are_classified_a_few_at_once(trained, photos, monkeypatch):
+    run = load_run(trained["agfn"])
+    files = sorted((photos / "top").iterdir())
+    _, images, _ = read_images(run, files)
+    together = predict(run, files, images)
+    monkeypatch.setattr("pyg_agfn.prediction.PIXELS", 12 * 12 * 3)
+    for one, other in zip(together, predict(run, files, images), strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+
+
+def test_weights_out_of_all_proportion_are_one_line(script, trained, photos, tmp_path):
+    run = shutil.copytree(trained["baseline"], tmp_path / "run")
+    tensors = load_file(run / "model.safetensors")
+    tensors["classifier.weight"] = torch.full_like(tensors["classifier.weight"], 3e38)
+    save_file(tensors, run / "model.safetensors")
+    done = script("predict.py", "--checkpoint", run, photos)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "answers are no numbers" in line
+
+
+def test_a_reader_that_has_enough_is_no_error(trained, photos):
+    command = [sys.executable, str(SCRIPTS / "predict.py"), "--checkpoint", trained["agfn"], photos]
+    command += ["--format", "csv"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (141, b"")

@@ -1,0 +1,84 @@
+"""What a checkpoint says beside its tensors, held against the run before any of it is used."""
+
+import math
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+#: Of each epoch that is done. Without a graph, alpha and beta are null.
+MEASURED = ("epoch", "loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second")
+
+
+def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None:
+    """Where the run is: an epoch up to the one behind the last, and what was measured before it.
+
+    Raises:
+        KeyError, TypeError, ValueError: Something is missing, of another type, or cannot be.
+    """
+    epoch, done, seconds = facts["epoch"], facts["done"], facts["seconds"]
+    if not (is_count(epoch) and 1 <= epoch <= epochs + 1):
+        raise ValueError(f"epoch is not 1 to {epochs + 1}")
+    if not (is_count(done) and done <= (num_batches if epoch <= epochs else 0)):
+        raise ValueError(f"done is more than {num_batches} steps")
+    if not (is_number(seconds) and seconds >= 0) or (done > 0 and seconds == 0):
+        raise ValueError("seconds is no time")
+    history = facts["history"]
+    if not isinstance(history, list) or len(history) != epoch - 1:
+        raise ValueError(f"history is not of {epoch - 1} epochs")
+    for number, measured in enumerate(history, 1):
+        good = all(is_number(measured[name]) for name in MEASURED)
+        good = good and all(value is None or is_number(value) for value in measured.values())
+        if not good or measured["epoch"] != number or measured.keys() != history[0].keys():
+            raise ValueError(f"history of epoch {number}")
+
+
+def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -> None:
+    """Puts a schedule to where it was after that many steps.
+
+    Raises:
+        KeyError, TypeError, ValueError: What was saved is not of this schedule.
+    """
+    current = schedule.state_dict()
+    if not all(_alike(saved[name], value) for name, value in current.items()):
+        raise ValueError("schedule is another one")
+    if saved["last_epoch"] != steps:
+        raise ValueError(f"schedule is not at step {steps}")
+    schedule.load_state_dict({name: saved[name] for name in current})
+
+
+def settings_with_rates(optimizer: Optimizer, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The optimizer's own settings, which are the options', with the learning rates as saved.
+
+    Raises:
+        KeyError, TypeError, ValueError: There are other groups, or a rate is none.
+    """
+    groups: list[dict[str, Any]] = optimizer.state_dict()["param_groups"]
+    if len(saved) != len(groups):
+        raise ValueError("optimizer of other groups")
+    for group, other in zip(groups, saved, strict=True):
+        if not is_number(other["lr"]) or other["lr"] < 0:
+            raise ValueError("optimizer of no learning rate")
+        group["lr"] = other["lr"]
+    return groups
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e300 and math.isfinite(value)
+
+
+def _alike(saved: object, current: object) -> bool:
+    """Whether both are truth values, numbers, or lists of as many numbers."""
+    if isinstance(current, list):
+        return isinstance(saved, list) and len(saved) == len(current) and all(map(is_number, saved))
+    if isinstance(current, bool) or isinstance(saved, bool):
+        return type(saved) is type(current)
+    return is_number(saved)

@@ -1,0 +1,43 @@
+"""The images that a finished run was trained and measured on."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.errors import InputError
+from pyg_agfn.run_folder import Run
+from pyg_agfn.training.options import TrainOptions, parse_options
+from pyg_agfn.training.run import load_datasets
+
+
+def load_run_data(
+    run: Run, flags: Sequence[str] = (), cache: Path | None = None
+) -> tuple[TrainOptions, ImageDataset, ImageDataset]:
+    """The run's options, and the training and test images that its ``config.json`` names.
+
+    Args:
+        run: A run read back.
+        flags: Options that are others now, as on the command line.
+        cache: Folder for decoded images. Not the file's: who made it may be a stranger, and
+            nothing is written where a stranger says.
+
+    Raises:
+        InputError: The images or their classes are not those that the model was made for.
+    """
+    config = run.folder / "config.json"
+    options = parse_options(["--config", str(config), *flags])
+    options = dataclasses.replace(options, cache=cache)
+    card = run.card
+    size = (card.channels, card.height, card.width)
+    if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
+        raise InputError(f"{config}: image_size is not the size in model.json")
+    train, test = load_datasets(options)
+    for data in (train, test):
+        if data.images.shape[1:] != size or data.classes != card.classes:
+            raise InputError(
+                f"{config}: names images of {'x'.join(map(str, data.images.shape[1:]))} in "
+                f"{len(data.classes)} classes, where model.json is of {'x'.join(map(str, size))} "
+                f"in {len(card.classes)}, or classes of other names"
+            )
+    return options, train, test

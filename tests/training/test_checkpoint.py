@@ -1,0 +1,187 @@
+"""A checkpoint that is not what was written: refused in one line, before any of it is used."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.errors import InputError
+from pyg_agfn.nn import AGFNClassifier
+from pyg_agfn.rivals import SCNClassifier, make_objective
+from pyg_agfn.training import TrainOptions, make_fabric
+from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.losses import LOSSES
+
+EPOCHS, STEPS = 3, 3  # 60 images, batches of 20
+
+
+class Backbone(torch.nn.Sequential):
+    num_features = 4
+
+    def __init__(self):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(64, 4))
+
+
+def begin(tiny, method: str = "agfn") -> TrainingState:
+    torch.manual_seed(0)
+    options = TrainOptions.for_dataset("digits", batch_size=20, epochs=EPOCHS, pretrain_epochs=1)
+    if method == "scn":
+        model = SCNClassifier(Backbone(), 3, 1)
+    else:
+        model = AGFNClassifier(Backbone(), 3, 1, hidden_channels=4)
+    objective = make_objective(method, LOSSES["cross-entropy"])
+    fabric = make_fabric(options)
+    batches = Batches(tiny, 20, fabric.device, shuffle=True, mirrored=objective.mirrored)
+    descent = CoordinateDescent(fabric, model, objective, options, EPOCHS * STEPS)
+    state = TrainingState(model, descent, objective, batches)
+    state.begin_epoch(1)
+    return state
+
+
+def epoch(number: int) -> dict[str, float]:
+    names = ("loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second")
+    return {"epoch": number, **dict.fromkeys(names, 0.5), "alpha": None}
+
+
+def train(state: TrainingState, stop: int) -> None:
+    """An epoch, and some steps of the next."""
+    for number, last in ((1, STEPS), (2, stop)):
+        if number == 2:
+            state.history.append(epoch(1))
+            state.begin_epoch(2)
+        for done, (images, labels, index) in enumerate(state.batches, 1):
+            loss, logits, targets = state.descent.step(images, labels, index, 20)
+            state.count(loss, logits, targets)
+            state.seconds += 0.1
+            if done == last and number == 2:
+                return
+
+
+@pytest.fixture
+def saved(tiny, tmp_path) -> Path:
+    state = begin(tiny)
+    train(state, 2)
+    save_checkpoint(tmp_path / "c.safetensors", state, tiny)
+    return tmp_path / "c.safetensors"
+
+
+def change(path: Path, facts=None, tensors=None) -> None:
+    with safe_open(path, framework="pt") as file:
+        known = json.loads(file.metadata()["state"])
+    content = {**load_file(path), **(tensors or {})}
+    kept = {name: tensor for name, tensor in content.items() if tensor is not None}
+    save_file(kept, path, {"state": json.dumps({**known, **(facts or {})})})
+
+
+def complaint_of(path: Path, state: TrainingState, data) -> str:
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path, state, data)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value)
+
+
+def test_an_unchanged_one_is_taken(saved, tiny):
+    change(saved)
+    state = begin(tiny)
+    load_checkpoint(saved, state, tiny)
+    assert (state.epoch, state.batches.done, len(state.history)) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "complaint"),
+    [
+        ({"epoch": 10**9}, "epoch is not 1 to 4"),
+        ({"epoch": 0}, "epoch is not"),
+        ({"epoch": True}, "epoch is not"),
+        ({"epoch": "2"}, "epoch is not"),
+        ({"done": -1}, "done is more than 3 steps"),
+        ({"done": 4}, "done is more than 3 steps"),
+        ({"done": 1}, "schedule is not at step 4"),
+        ({"epoch": 4, "history": [epoch(i) for i in (1, 2, 3)]}, "done is more"),
+        ({"seconds": float("nan")}, "seconds is no time"),
+        ({"seconds": 0}, "seconds is no time"),
+        ({"seconds": 10**400}, "seconds is no time"),
+        ({"history": []}, "history is not of 1 epochs"),
+        ({"history": {"0": 1}}, "history is not of"),
+        ({"history": [5]}, "cannot be read"),
+        ({"history": [{}]}, "cannot be read"),
+        ({"history": [{**epoch(1), "loss": "x"}]}, "history of epoch 1"),
+        ({"history": [epoch(2)]}, "history of epoch 1"),
+        ({"optimizers": []}, "cannot be read"),
+        ({"optimizers": [[], []]}, "optimizer of other groups"),
+        ({"optimizers": [[{"lr": "1"}], [{"lr": 1}]]}, "optimizer of no learning rate"),
+        ({"optimizers": [[{"lr": -1}], [{"lr": 1}]]}, "optimizer of no learning rate"),
+        ({"schedule": {}}, "cannot be read"),
+        ({"schedule": None}, "cannot be read"),
+        ({"data": "0"}, "not those that the run began with"),
+        ({"data": None}, "not those that the run began with"),
+    ],
+    ids=str,
+)
+def test_facts_that_cannot_be_are_refused(saved, tiny, facts, complaint):
+    change(saved, facts)
+    assert complaint in complaint_of(saved, begin(tiny), tiny)
+
+
+@pytest.mark.parametrize("name", ["step", "optimizer", "__class__", "last_epoch", "_last_lr"])
+def test_a_schedule_takes_numbers_only(saved, tiny, name):
+    with safe_open(saved, framework="pt") as file:
+        schedule = json.loads(file.metadata()["state"])["schedule"]
+    change(saved, {"schedule": {**schedule, name: "x"}})
+    state = begin(tiny)
+    if name in schedule:
+        assert "schedule is another one" in complaint_of(saved, state, tiny)
+        return
+    load_checkpoint(saved, state, tiny)
+    train(state, 1)  # what it did not know was passed over
+
+
+@pytest.mark.parametrize(
+    ("tensors", "complaint"),
+    [
+        ({"model.classifier.bias": torch.zeros(4)}, "is of shape [4] where the model has [3]"),
+        ({"model.classifier.bias": torch.zeros(3).double()}, "is of type F64"),
+        ({"model.classifier.bias": torch.full((3,), torch.nan)}, "is not finite"),
+        ({"model.classifier.bias": None}, "model.classifier.bias is missing"),
+        ({"generator.cpu": torch.zeros(5056, dtype=torch.uint8)}, "cannot be read"),
+        ({"generator.cpu": torch.zeros(9, dtype=torch.uint8)}, "generator.cpu is of shape [9]"),
+        ({"batches.generator": torch.ones(5056, dtype=torch.uint8)}, "cannot be read"),
+        ({"totals.steps": torch.zeros(())}, "totals.steps is of type F32"),
+        ({"optimizer.0.0.momentum_buffer": torch.zeros(1)}, "optimizer.0.0.momentum_buffer is of"),
+        ({"optimizer.0.0.other": torch.zeros(())}, "does not belong"),
+        ({"optimizer.0.-1.momentum_buffer": torch.zeros(())}, "does not belong"),
+        ({"optimizer.0.99.momentum_buffer": torch.zeros(())}, "does not belong"),
+        ({"optimizer.7.0.momentum_buffer": torch.zeros(())}, "does not belong"),
+        ({"objective.centers": torch.zeros(3, 4)}, "does not belong"),
+    ],
+    ids=str,
+)
+def test_tensors_that_do_not_fit_are_refused(saved, tiny, tensors, complaint):
+    change(saved, tensors=tensors)
+    assert complaint in complaint_of(saved, begin(tiny), tiny)
+
+
+@pytest.mark.parametrize(
+    ("method", "tensors", "complaint"),
+    [
+        ("center-loss", {"objective.centers": torch.zeros(3, 5)}, "centers is of shape [3, 5]"),
+        ("center-loss", {"objective.centers": torch.full((3, 4), torch.inf)}, "is not finite"),
+        ("scn", {"objective.relabelled": torch.full((60,), 3)}, "relabelled has other classes"),
+        ("scn", {"objective.relabelled": torch.full((60,), -2)}, "relabelled has other classes"),
+        ("scn", {"objective.relabelled": torch.full((61,), -1)}, "relabelled is of shape [61]"),
+        ("scn", {"objective.relabelled": torch.zeros(6, 10).long()}, "cannot be read"),
+    ],
+)
+def test_what_a_rival_keeps_is_held_to_its_shape(tiny, tmp_path, method, tensors, complaint):
+    path, state = tmp_path / "c.safetensors", begin(tiny, method)
+    train(state, 2)
+    save_checkpoint(path, state, tiny)
+    load_checkpoint(path, begin(tiny, method), tiny)
+    change(path, tensors=tensors)
+    assert complaint in complaint_of(path, begin(tiny, method), tiny)

@@ -145,7 +145,8 @@ class TrainOptions:
     @classmethod
     def for_dataset(cls, dataset: DatasetName = "digits", **given: Any) -> "TrainOptions":
         """The options of a data set: its own defaults, and over them what is given."""
-        return cls(dataset=dataset, **{**DATASET_DEFAULTS.get(dataset, {}), **given})
+        own = DATASET_DEFAULTS.get(dataset, {}) if isinstance(dataset, str) else {}
+        return cls(dataset=dataset, **{**own, **given})
 
     def save(self, path: Path) -> None:
         """Writes every option as JSON, to be read with ``--config``."""

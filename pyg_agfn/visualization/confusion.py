@@ -31,5 +31,5 @@ def plot_confusion(
         np.array(shares), display_labels=[printable(name, 40) for name in classes]
     )
     display.plot(ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False)
-    axes.set_title(title or "% of each true class", loc="left")
+    axes.set_title(printable(title) or "% of each true class", loc="left")
     figure.savefig(path, dpi=150)

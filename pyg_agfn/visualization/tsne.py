@@ -45,7 +45,7 @@ def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") 
             _draw(axes, panel, row)
     figure.legend(handles=_legend(rows), loc="outside lower center", ncols=6, frameon=False)
     if title:
-        figure.suptitle(title, fontsize=15)
+        figure.suptitle(printable(title), fontsize=15)
     for path in paths:
         figure.savefig(path, dpi=110)
 
@@ -105,6 +105,7 @@ def write_page(rows: Sequence[PanelRow], path: Path, title: str = "") -> None:
     from bokeh.models.widgets import Div
     from bokeh.resources import INLINE
 
+    title = printable(title)
     blocks: list[Any] = [Div(text=f"<h2>{html.escape(title)}</h2>")] if title else []
     for row in rows:
         blocks.append(Div(text=f"<h3>{row.name}</h3>"))

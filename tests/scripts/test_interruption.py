@@ -23,21 +23,21 @@ QUIET = Console(quiet=True)
 TIMES = ("seconds_per_epoch", "peak_memory_gib")
 
 
-def options(out: Path) -> TrainOptions:
+def options(out: Path, checkpoint_seconds: float = 1e6) -> TrainOptions:
     return TrainOptions.for_dataset(
         "digits",
         out=out,
         method=("agfn",),
         train_size=130,
         batch_size=32,
-        epochs=25,
+        epochs=10,
         pretrain_epochs=1,
         feature_dim=16,
         eval_draws=1,
         bank_size=64,
         lr_graph=10.0,
         augment=True,
-        checkpoint_seconds=0.0,
+        checkpoint_seconds=checkpoint_seconds,
     )
 
 
@@ -65,7 +65,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
     out = tmp_path / "out"
-    options(out).save(tmp_path / "config.json")
+    options(out, checkpoint_seconds=0).save(tmp_path / "config.json")
     threads = str(torch.get_num_threads())
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), "--config", str(tmp_path / "config.json")],
@@ -95,13 +95,14 @@ def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
     (line,) = errors.splitlines()
     assert f"--resume {folder} goes on" in line
     assert not (folder / "metrics.json").exists()
-    resume_run(folder, {}, QUIET)
+    resume_run(folder, {"checkpoint_seconds": 1e6}, QUIET)
     assert_same(folder, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("place", ["measure", "save_run"])
-def test_a_signal_after_the_training_loses_none_of_it(number, place, whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "number"), [("measure", signal.SIGINT), ("save_run", signal.SIGTERM)]
+)
+def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_path, monkeypatch):
     def signalled(*_):
         signal.raise_signal(number)
         time.sleep(60)  # never reached: Python calls the handler first
@@ -132,9 +133,9 @@ def test_where_files_cannot_grow_the_last_checkpoint_stays(whole, tmp_path):
         # Enough for config and log, less than a checkpoint.
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
         with pytest.raises(InputError, match=r"checkpoint.* cannot be written \(File too large\)"):
-            train_methods(options(tmp_path), QUIET)
+            train_methods(options(tmp_path, checkpoint_seconds=0), QUIET)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(folder.glob("checkpoint*"))
-    resume_run(folder, {}, QUIET)
+    resume_run(folder, {"checkpoint_seconds": 1e6}, QUIET)
     assert_same(folder, whole)

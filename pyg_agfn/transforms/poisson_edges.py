@@ -31,8 +31,10 @@ def edge_probability(rate: Tensor) -> Tensor:
     r"""Probability of at least one event, :math:`P = 1 - e^{-\lambda}` (Eq. 3).
 
     A Poisson rate cannot be negative: :math:`\lambda < 0` counts as 0, which never joins the pair.
+    There, and at 0, it has no gradient.
     """
-    return -torch.expm1(-rate.clamp(min=0))
+    # Not clamp(min=0), whose gradient at 0 is that of either side, by PyTorch's version.
+    return -torch.expm1(-rate.relu())
 
 
 def sample_edges(

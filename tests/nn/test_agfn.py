@@ -88,9 +88,25 @@ def test_features_get_the_gradient_of_the_fixed_graph():
 
 
 def test_the_mini_batch_as_a_graph():
-    data = layer().graph(torch.randn(6, 10))
+    data = layer().graph(torch.randn(6, 10), torch.tensor([0, 0, 0, 1, 1, 1]))
     assert data.x.shape == (6, 8)
     assert data.validate()
+    assert data.num_edges > 0
+    assert torch.equal(*data.batch[data.edge_index])
+
+
+@pytest.mark.parametrize("propagation", ["dense", "edges", "tiles"])
+def test_the_graph_is_passed_on_as_it_was_asked_for(propagation):
+    """Each way of propagation is taken, and gets the batch."""
+    agfn = AGFN(10, 6, hidden_channels=8, propagation=propagation).eval()
+    calls = []
+    name = {"dense": "dense_forward", "edges": "forward", "tiles": "tiled_forward"}[propagation]
+    own = getattr(agfn.normalizer, name)
+    setattr(agfn.normalizer, name, lambda *inputs: calls.append(1) or own(*inputs))
+    x, batch = torch.randn(6, 10), torch.tensor([0, 0, 0, 1, 1, 1])
+    apart = torch.cat([agfn(x[:3]), agfn(x[3:])])
+    torch.testing.assert_close(agfn(x, batch), apart, atol=1e-6, rtol=1e-5)
+    assert len(calls) == 3
 
 
 def test_reset_parameters_starts_again():
@@ -105,8 +121,17 @@ def test_reset_parameters_starts_again():
 
 @pytest.mark.parametrize("options", [{"eval_mode": "draw"}, {"propagation": "sparse"}])
 def test_unknown_options_are_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    known = {"eval_mode": "'sample', 'expectation'", "propagation": "'dense', 'edges', 'tiles'"}
+    (name,) = options
+    with pytest.raises(ValueError, match=rf"{name} must be one of \({known[name]}\), got"):
         AGFN(4, 4, **options)
+
+
+def test_has_the_sizes_that_it_was_given():
+    agfn = AGFN(10, 6)
+    assert (agfn.in_channels, agfn.hidden_channels, agfn.out_channels) == (10, 512, 6)
+    assert repr(agfn.normalizer) == "GraphNormalizer(512, 6)"
+    assert AGFN(10)(torch.randn(4, 10)).shape == (4, 512)
 
 
 # ---- classifiers

@@ -4,6 +4,7 @@ from torch_geometric.nn import GCNConv
 from torch_geometric.utils import dense_to_sparse
 
 from pyg_agfn.nn import GraphNormalizer, normalize_features
+from pyg_agfn.transforms import ThresholdEdges
 
 
 def eq_6(x: torch.Tensor, adj: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -119,6 +120,13 @@ def test_bias_is_added_in_both_forms(graph):
     expected = eq_6(x, adj, normalizer.conv.lin.weight.t()) + normalizer.conv.bias
     for out in (normalizer(x, *edge_list(adj)), normalizer.dense_forward(x, adj.unsqueeze(0))):
         torch.testing.assert_close(out, expected, atol=1e-10, rtol=0)
+    edges = ThresholdEdges(0.1)
+    tiled, dense = (
+        normalizer.tiled_forward(x, edges),
+        normalizer.dense_forward(x, edges.adjacency(x)),
+    )
+    torch.testing.assert_close(tiled, dense, atol=1e-10, rtol=0)
+    assert GraphNormalizer(6, 4).conv.bias is None  # Eq. 6 has none
     before = normalizer.conv.lin.weight.clone()
     normalizer.reset_parameters()
     assert not torch.equal(before, normalizer.conv.lin.weight)

@@ -37,7 +37,7 @@ def by_loops(agfn, z, references, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [None, 2, 256])
-@pytest.mark.parametrize("size", [1, 9])
+@pytest.mark.parametrize("size", [1, 2, 9])
 @pytest.mark.parametrize("edges", [PoissonEdges(2.0, 0.3), ThresholdEdges(0.1)])
 @torch.no_grad()
 def test_is_the_formula_of_the_docstring(edges, size, batch_size):
@@ -118,6 +118,30 @@ def test_graph_joins_queries_to_references_only():
     joined = cosine_similarity(agfn.projector(x), references) > 0.2
     assert data.num_edges == int(joined.sum()) > 0
     assert data.edge_weight.unique().tolist() == [1.0]  # (10 - 1) / 9
+    assert torch.equal(data.x, torch.cat([agfn.projector(x), references]))
+
+
+@torch.no_grad()
+def test_is_made_of_the_backbones_features():
+    agfn, features = layer(), torch.randn(9, 10).double()
+    for size in (256, 50, None):
+        given = {} if size == 256 else {"batch_size": size}  # 256 is the default
+        bank = ReferenceBank.from_features(agfn, features, **given)
+        expected = ReferenceBank(agfn, agfn.projector(features), size)
+        for name, buffer in expected.named_buffers():
+            assert torch.equal(dict(bank.named_buffers())[name], buffer)
+        assert repr(bank) == f"ReferenceBank(9, batch_size={size})"
+
+
+@torch.no_grad()
+def test_a_zero_vector_among_others_is_not_joined_to_itself():
+    agfn = layer()
+    agfn.projector = torch.nn.Identity()
+    z = torch.cat([torch.zeros(1, 8), torch.randn(4, 8)]).double()
+    bank = ReferenceBank(agfn, torch.randn(6, 8).double(), 50)
+    assert (bank(z)[1:] - bank(z[1:])).abs().max() < 1e-12
+    expected = by_loops(agfn, z, bank.projected, 50)
+    torch.testing.assert_close(bank(z), expected, atol=1e-10, rtol=0)
 
 
 def test_many_references_are_joined_in_parts(monkeypatch):
@@ -142,7 +166,7 @@ def test_what_cannot_answer_is_refused():
             ReferenceBank(agfn, torch.zeros(shape).double())
     bank = ReferenceBank(agfn, torch.randn(3, 8).double())
     agfn.train()
-    with pytest.raises(ValueError, match="eval"):
+    with pytest.raises(ValueError, match=r"^a bank answers in evaluation mode"):
         bank(torch.randn(2, 10).double())
 
 
@@ -169,6 +193,15 @@ def test_members_are_as_many_as_asked_and_each_once(candidates, choice):
 def test_random_members_differ_by_seed(candidates):
     one, other = (choose_references(*candidates, size=40, seed=seed) for seed in (0, 1))
     assert not torch.equal(one, other)
+    assert torch.equal(one, choose_references(*candidates, size=40))
+
+
+def test_random_members_pay_no_regard_to_the_label(candidates):
+    """The same are drawn whatever the labels are."""
+    model, features, labels = candidates
+    drawn = choose_references(model, features, labels, size=40)
+    others = torch.arange(100) % 3
+    assert torch.equal(drawn, choose_references(model, features, others, size=40))
 
 
 def test_class_balanced_members_are_as_equal_as_the_classes_allow(candidates):
@@ -201,16 +234,31 @@ def test_agreement_leaves_wrong_labels_out(candidates):
     assert (chosen < 6).sum() <= 1
 
 
+@torch.no_grad()
+def test_agreement_is_the_part_of_the_edges_and_not_their_number(candidates):
+    """One image has many friends and as many foes, the other few friends and no foe."""
+    model = candidates[0]
+    model.agfn.projector = torch.nn.Identity()
+    model.agfn.edges = ThresholdEdges(0.5)
+    crowd, quiet = torch.eye(2, 8)
+    features = torch.cat([crowd.repeat(8, 1), quiet.repeat(2, 1)])
+    labels = torch.tensor([0] * 4 + [1] * 4 + [0] * 2)
+    chosen = choose_references(model, features, labels, size=3, choice="agreement")
+    assert {8, 9} <= set(chosen.tolist())
+
+
 def test_quotas_use_every_place():
     counts = torch.tensor([5, 1, 10])
     assert _equal_quotas(counts, 9).tolist() == [4, 1, 4]
     assert _equal_quotas(counts, 16).tolist() == [5, 1, 10]
+    assert _equal_quotas(torch.tensor([0, 3]), 3).tolist() == [0, 3]
     assert _proportional_quotas(counts, 8).tolist() == [3, 0, 5]
     assert _proportional_quotas(counts, 16).tolist() == [5, 1, 10]
 
 
 def test_unknown_choices_are_refused(candidates):
-    with pytest.raises(ValueError, match="class-balanced"):
+    with pytest.raises(ValueError, match="random, class-balanced, low-loss, agreement, got 'best'"):
         choose_references(*candidates, size=3, choice="best")
     with pytest.raises(ValueError, match="size=0"):
         choose_references(*candidates, size=0)
+    assert len(choose_references(*candidates, size=1)) == 1

@@ -111,6 +111,33 @@ def test_the_layer_is_the_same_in_tiles(training, edges):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-10, rtol=1e-10)
 
 
+def test_a_rate_of_nothing_has_the_slope_of_the_dense_matrix():
+    edges = PoissonEdges(1.0, 0.0, estimator="probability").double()  # beside a zero vector: 0
+    dense, tiled = both_ways(edges, None, "sample")
+    for one, other in zip(dense, tiled, strict=True):
+        torch.testing.assert_close(other, one, atol=1e-12, rtol=1e-10)
+
+
+def test_draws_come_from_the_generator():
+    x, found = torch.randn(9, 5), []
+    for seed in (1, 1, 2):
+        edges = PoissonEdges(generator=torch.Generator().manual_seed(seed), tile_size=4)
+        found.append(edges.draw_in_tiles(edges.tiles(x))[0][0].tolist())
+    assert found[0] == found[1] != found[2]
+
+
+def test_tiles_are_as_many_rows_as_make_their_pairs(monkeypatch):
+    monkeypatch.setattr("pyg_agfn.transforms.similarity_edges.TILE_PAIRS", 7)
+    edges = PoissonEdges()
+    for nodes, rows in ((0, 7), (1, 7), (2, 3), (3, 2), (9, 1)):
+        tiles = edges.tiles(torch.randn(nodes, 5))
+        assert tiles.size == rows
+        assert len(tiles) == len(list(tiles)) == -(-nodes // rows)
+        with pytest.raises(IndexError, match=f"^{len(tiles)}$"):
+            tiles[len(tiles)]
+    assert ThresholdEdges(tile_size=3).tiles(torch.randn(9, 5)).size == 3
+
+
 def test_no_tile_holds_all_pairs():
     """The largest tensor made on the way has a tile's rows."""
 

@@ -38,6 +38,9 @@ def test_edge_probability_is_one_minus_the_poisson_mass_at_zero():
 
 
 def test_negative_rates_never_join():
+    rate = torch.tensor([-1.0, 0.0, 0.5], requires_grad=True)
+    edge_probability(rate).sum().backward()
+    assert rate.grad.tolist() == [0, 0, pytest.approx(math.exp(-0.5))]
     assert edge_probability(torch.tensor([-1e-6, -3.0, -math.inf])).tolist() == [0, 0, 0]
 
 
@@ -53,6 +56,18 @@ def test_sampled_frequencies_are_the_probabilities():
     expected = probability.nan_to_num(0.0)
     five_sigma = 5 * (expected * (1 - expected) / 20_000).sqrt()
     assert ((draws.mean(0) - expected).abs() <= five_sigma).all()
+
+
+def test_draws_are_as_fine_as_the_probabilities():
+    probability = torch.rand(4, 5, dtype=torch.float64)
+    noise = torch.rand(1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    drawn = sample_edges(probability, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(drawn, (noise < probability).double())
+
+
+def test_no_draw_joins_a_pair_of_probability_zero(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda size, **_: torch.zeros(size))
+    assert sample_edges(torch.zeros(2, 2)).sum() == 0  # not even the smallest number drawn
 
 
 def test_pairs_are_drawn_independently():
@@ -174,6 +189,43 @@ def test_several_samples_of_a_batch_of_graphs():
     assert torch.equal(data.batch[source], data.batch[target])
 
 
+def test_several_samples_keep_what_is_of_no_node_and_drop_the_edges_that_were():
+    graphs = Batch.from_data_list([Data(x=torch.randn(3, 2)) for _ in range(2)])
+    old = Data(
+        x=graphs.x,
+        edge_index=torch.zeros(2, 1, dtype=torch.long),
+        edge_weight=torch.tensor([9.0]),
+        edge_attr=torch.tensor([[9.0]]),
+        batch=graphs.batch,
+        ptr=graphs.ptr,
+        year=torch.tensor([1, 2]),
+        mark=torch.arange(6),
+        names=list("abcdef"),
+    )
+    data = PoissonEdges(0.0, 50.0, num_samples=2)(old)
+    assert data.num_edges == 2 * 18
+    assert data.edge_weight.unique().tolist() == [1.0]
+    assert data.edge_attr is None
+    assert "ptr" not in data
+    assert data.year.tolist() == [1, 2]
+    assert data.mark.tolist() == [*range(6), *range(6)]
+    assert data.names == list("abcdef")
+    assert data.batch.unique(return_counts=True)[1].tolist() == [3] * 4
+
+
+def test_one_sample_changes_nothing_but_the_edges():
+    old = Data(x=torch.randn(3, 2), edge_attr=torch.ones(1, 1), year=torch.tensor([1]))
+    data = PoissonEdges(0.0, 50.0)(old)
+    assert set(data.keys()) == {"x", "year", "edge_index", "edge_weight"}
+    assert data.x is old.x
+
+
+def test_several_samples_of_no_node():
+    data = PoissonEdges(num_samples=2)(Data(x=torch.ones(0, 3)))
+    assert data.edge_index.shape == (2, 0)
+    assert data.batch.dtype == torch.long
+
+
 def test_seed_and_generator_make_the_draw_reproducible():
     data = Data(x=torch.randn(20, 4))
 
@@ -261,9 +313,16 @@ def test_unknown_options_are_refused(options):
         PoissonEdges(**options)
 
 
-@pytest.mark.parametrize("x", [None, torch.ones(3), torch.ones(3, 2, dtype=torch.long)])
-def test_data_without_a_matrix_of_floats_is_refused(x):
-    with pytest.raises(ValueError, match=r"data\.x"):
+@pytest.mark.parametrize(
+    ("x", "got"),
+    [
+        (None, "None"),
+        (torch.ones(3), r"torch\.float32 of shape \[3\]"),
+        (torch.ones(3, 2, dtype=torch.long), r"torch\.int64 of shape \[3, 2\]"),
+    ],
+)
+def test_data_without_a_matrix_of_floats_is_refused(x, got):
+    with pytest.raises(ValueError, match=rf"^PoissonEdges needs .*data\.x of.*, got {got}$"):
         PoissonEdges()(Data(x=x, num_nodes=3))
 
 
@@ -290,3 +349,11 @@ def test_threshold_edges_joins_what_is_more_similar():
         torch.block_diag(*(expected[i, i] for i in [slice(0, 1), slice(1, 3), slice(3, 4)])),
     )
     assert list(ThresholdEdges().parameters()) == []
+    assert repr(ThresholdEdges()) == "ThresholdEdges(threshold=0.5)"
+
+
+def test_a_pair_at_the_threshold_is_not_above_it():
+    edges, x = ThresholdEdges(0.0), torch.eye(3)
+    assert torch.equal(edges.adjacency(x)[0], torch.eye(3))
+    ((source, target, _),) = edges.draw_in_tiles(edges.tiles(x))
+    assert source.tolist() == target.tolist() == [0, 1, 2]

@@ -27,6 +27,7 @@ from pyg_agfn.run_files import (
 )
 from pyg_agfn.training.checkpoint_facts import (
     check_progress,
+    restore_scaler,
     restore_schedule,
     settings_with_rates,
 )
@@ -130,10 +131,11 @@ class Saver:
         """Told of each step: its loss, and which training images it had.
 
         Raises:
-            InputError: The loss is not finite, or the checkpoint cannot be written.
+            InputError: The loss, α or β is not finite, or the checkpoint cannot be written.
             InterruptedRunError: A signal has come.
         """
-        self.unchecked.append((loss, index))
+        values = [loss, *(parameter.detach() for parameter in self.state.descent.graph)]
+        self.unchecked.append((torch.stack(values), index))
         # Reading a loss makes a GPU wait: not at every step.
         if loss.device.type == "cpu" or len(self.unchecked) >= 64:
             self.check_losses()
@@ -160,23 +162,24 @@ class Saver:
         )
 
     def check_losses(self) -> None:
-        """Stops the run at the first step whose loss is not finite."""
+        """Stops the run at the first step whose loss, α or β is not finite."""
         if not self.unchecked:
             return
-        losses = torch.stack([loss for loss, _ in self.unchecked])
-        if not bool(losses.isfinite().all()):
-            bad = int((~losses.isfinite()).nonzero()[0])
-            step = int(self.state.totals["steps"]) - len(losses) + bad + 1
+        values = torch.stack([values for values, _ in self.unchecked])
+        if not bool(values.isfinite().all()):
+            bad, which = (int(i) for i in (~values.isfinite()).nonzero()[0])
+            step = int(self.state.totals["steps"]) - len(values) + bad + 1
             index = self.unchecked[bad][1].tolist()
             names = ", ".join(self.train.names[i] for i in index[:3])
             more = f" and {len(index) - 3} more" if len(index) > 3 else ""
-            self._stop(f"the loss is {float(losses[bad])} in step {step} ({names}{more})")
+            what = ("the loss", "alpha", "beta")[which]
+            self._stop(f"{what} is {float(values[bad, which])} in step {step} ({names}{more})")
         self.unchecked.clear()
 
     def check_weights(self) -> None:
-        """Stops the run where a step has left a weight that is not finite."""
-        for name, parameter in self.state.model.named_parameters():
-            if not bool(parameter.isfinite().all()):
+        """Stops the run where a step has left a weight or a statistic that is not finite."""
+        for name, tensor in self.state.model.state_dict().items():
+            if not bool(tensor.isfinite().all()):
                 self._stop(f"{name} is not finite after step {int(self.state.totals['steps'])}")
 
     def _stop(self, what: str) -> NoReturn:
@@ -202,6 +205,7 @@ def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         "history": state.history,
         "optimizers": [_settings(optimizer) for optimizer in state.descent.optimizers],
         "schedule": state.descent.schedule.state_dict(),
+        "scaler": state.descent.scaler.state_dict(),
         "data": fingerprint(train),
     }
     write_tensors(path, tensors, {"state": json.dumps(facts)})
@@ -298,6 +302,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
         optimizer.load_state_dict({"state": values, "param_groups": groups})
     steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
     restore_schedule(state.descent.schedule, facts["schedule"], steps)
+    restore_scaler(state.descent.scaler, facts.get("scaler", {}))
     objective = part("objective")
     labels = objective.get("relabelled", torch.zeros(1))
     if len(labels) and not -1 <= labels.min() <= labels.max() < state.model.classifier.out_features:

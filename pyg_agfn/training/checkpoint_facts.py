@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -45,6 +46,18 @@ def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -
     if saved["last_epoch"] != steps:
         raise ValueError(f"schedule is not at step {steps}")
     schedule.load_state_dict({name: saved[name] for name in current})
+
+
+def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:
+    """Puts the scale of ``float16``'s gradients to what it was; there is none in other types.
+
+    Raises:
+        KeyError, TypeError, ValueError: What was saved is none.
+    """
+    current = scaler.state_dict()
+    if not all(_alike(saved[name], value) and saved[name] >= 0 for name, value in current.items()):
+        raise ValueError("scaler is another one")
+    scaler.load_state_dict({name: saved[name] for name in current})
 
 
 def settings_with_rates(optimizer: Optimizer, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:

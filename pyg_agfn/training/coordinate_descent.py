@@ -1,5 +1,7 @@
 """Coordinate descent: α and β with W fixed, then W with α and β fixed (Section 3.3)."""
 
+import warnings
+
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
@@ -22,7 +24,10 @@ class CoordinateDescent:
     later, and needs a second pass with the new :math:`W`. ``joint`` takes both steps from one
     gradient and one draw.
 
-    A model without :math:`\alpha` and :math:`\beta` has only the first step.
+    A model without :math:`\alpha` and :math:`\beta` has only the step of :math:`W`.
+
+    In ``float16`` the losses are scaled up, so that small gradients are not lost. A group whose
+    scaled gradients overflow does not take its step, and the scale is halved for the next one.
 
     Args:
         fabric (Fabric): Device and precision.
@@ -57,6 +62,9 @@ class CoordinateDescent:
         ]
         if self.graph:
             self.optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
+        self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=options.precision == "fp16")
+        if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
+            warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
         self.num_steps = num_steps
         self.schedule = CosineAnnealingLR(self.optimizers[0], num_steps)
 
@@ -82,6 +90,7 @@ class CoordinateDescent:
                 loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
             group = self.weights + self.graph if learn_graph else self.weights
             self._descend(loss, group, self.optimizers if learn_graph else self.optimizers[:1])
+        self.scaler.update()
         self.schedule.step()
         return loss.detach(), logits.detach(), targets
 
@@ -90,8 +99,8 @@ class CoordinateDescent:
     ) -> None:
         # `inputs` stops the backward pass at the parameters whose turn it is. With two passes a
         # step for two groups DistributedDataParallel cannot work, so this averages by itself.
-        self.fabric.backward(loss, inputs=parameters)
+        self.fabric.backward(self.scaler.scale(loss), inputs=parameters)
         average_gradients(parameters)
         for optimizer in optimizers:
-            optimizer.step()
+            self.scaler.step(optimizer)
             optimizer.zero_grad()

@@ -89,7 +89,9 @@ class TrainOptions:
     )
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["fp32", "bf16"] = option("fp32", "bf16: mixed precision")
+    precision: Literal["fp32", "bf16", "fp16"] = option(
+        "fp32", "bf16: mixed precision; fp16: the same for GPUs that are slow with bf16"
+    )
     checkpoint_seconds: float = option(
         30.0, "at most this much work is lost when a run is killed; 0: none, a checkpoint a step"
     )

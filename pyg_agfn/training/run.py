@@ -26,6 +26,7 @@ from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
 from pyg_agfn.training.options import TrainOptions, parse_options
+from pyg_agfn.training.precision import fabric_precision
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
 
@@ -195,7 +196,7 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
         devices=[int(index)] if index and kind == "cuda" else here,
         num_nodes=processes // here,
         strategy="ddp" if processes > 1 else "auto",
-        precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+        **fabric_precision(options.precision, kind),
         loggers=[] if logger is None else [logger],
     )
     fabric.launch()

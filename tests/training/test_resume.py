@@ -267,7 +267,16 @@ def test_resume_takes_places_only():
         parse_resume(["--resume", "runs/a", "--lr", "1", "--epochs", "3"])
 
 
-def test_a_weight_that_is_not_finite_stops_the_run_at_its_last_good_state(stopped, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("classifier.weight", "classifier.weight is not finite after step 3 of epoch 2"),
+        ("agfn.projector.norms.0.module.running_var", "running_var is not finite after step 3"),
+        ("agfn.edges.alpha", r"alpha is inf in step 3 \(digits/\d+, .* and 29 more\) of epoch 2"),
+        ("agfn.edges.beta", r"beta is inf in step 3 \(digits/\d+, "),
+    ],
+)
+def test_what_is_not_finite_stops_the_run_at_its_last_good_state(name, said, stopped, monkeypatch):
     from pyg_agfn.training.coordinate_descent import CoordinateDescent
 
     last = (stopped / FILE).read_bytes()
@@ -276,10 +285,10 @@ def test_a_weight_that_is_not_finite_stops_the_run_at_its_last_good_state(stoppe
     def breaking(self, *arguments):
         result = step(self, *arguments)
         with torch.no_grad():
-            self.model.classifier.weight[0, 0] = torch.inf
+            self.model.state_dict()[name].view(-1)[0] = torch.inf
         return result
 
     monkeypatch.setattr(CoordinateDescent, "step", breaking)
-    with pytest.raises(InputError, match=r"classifier.weight is not finite.*last good state"):
+    with pytest.raises(InputError, match=rf"{said}.*last good state"):
         resume_run(stopped, {}, QUIET)
     assert (stopped / FILE).read_bytes() == last

@@ -69,8 +69,8 @@ class Watch:
             self.seen.append(f"write to {real}")
 
 
-def fuzz_target(name: str, runs: int, findings: Path) -> None:
-    """Fuzzes one target; libFuzzer ends the process."""
+def fuzz_target(name: str, runs: int, findings: Path, box: Path) -> None:
+    """Fuzzes one target in an empty folder; libFuzzer ends the process."""
     import atheris
     import torch
 
@@ -81,7 +81,6 @@ def fuzz_target(name: str, runs: int, findings: Path) -> None:
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    box = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     os.environ["PYG_AGFN_CACHE"] = str(box / "cache")
     os.environ["HOME"] = str(box)
     target: Callable[[bytes], object]
@@ -96,6 +95,7 @@ def fuzz_target(name: str, runs: int, findings: Path) -> None:
     counts = {"taken": 0, "refused": 0}
 
     def found(where: str, text: str, data: bytes) -> None:
+        watch.on = False
         if where in known:
             return
         known.add(where)
@@ -137,26 +137,30 @@ def main() -> int:
     parser.add_argument("target", nargs="*", choices=[*NAMES, []], help="all if not given")
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
-    parser.add_argument("--here", action="store_true", help="in this process (one target)")
+    parser.add_argument("--here", type=Path, help="in this process and folder (one target)")
     arguments = parser.parse_args()
     if arguments.here:
-        fuzz_target(arguments.target[0], arguments.runs, arguments.findings)
+        fuzz_target(
+            arguments.target[0], arguments.runs, arguments.findings.resolve(), arguments.here
+        )
     total = 0
     print("| target | inputs | of 100: refused | seconds | findings |\n|---|---|---|---|---|")
     for name in arguments.target or NAMES:
-        command = [sys.executable, __file__, name, "--here", "--runs", str(arguments.runs)]
         start = time.monotonic()
-        done = subprocess.run(
-            [*command, "--findings", str(arguments.findings)],
-            capture_output=True, text=True, errors="replace", check=False,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as box:
+            command = [sys.executable, __file__, name, "--here", box]
+            command += ["--runs", str(arguments.runs), "--findings", str(arguments.findings)]
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", check=False
+            )
         seconds = time.monotonic() - start
         inputs = re.search(r"Done (\d+) runs", done.stderr)
         found = re.findall(r"^FINDING .*$", done.stdout, re.M)
         if inputs is None:  # a time or memory limit ends the process
             found += done.stderr.splitlines()[-3:]
         count = int(inputs[1]) if inputs else 0
-        taken, refused = map(int, re.findall(r"TAKEN (\d+) REFUSED (\d+)", done.stdout)[-1])
+        counts = re.findall(r"TAKEN (\d+) REFUSED (\d+)", done.stdout) or [(1, 0)]
+        taken, refused = map(int, counts[-1])
         share = 100 * refused / (taken + refused)
         print(f"| {name} | {count:,} | {share:.0f} | {seconds:.0f} | {len(found)} |", flush=True)
         if found:

@@ -56,7 +56,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be a JSON object")
     return cast(dict[str, Any], content)

@@ -218,9 +218,10 @@ def load_run(folder: Path) -> Run:
             message says which and what.
     """
     folder = Path(folder)
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: is no folder; expected that of a finished run")
-    card = _read_card(folder / "model.json")
+    path = folder / "model.json"
+    if not os.path.exists(path):
+        raise InputError(f"{path}: there is no such file; give the folder of a finished run")
+    card = _read_card(path)
     with torch.device("meta"):  # takes no memory before the file is known to hold the weights
         model = card.build()
     expected = {name: kind_of(tensor) for name, tensor in model.state_dict().items()}

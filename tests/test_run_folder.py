@@ -162,7 +162,7 @@ def test_nothing_is_unpickled(run, name):
 
 
 def test_what_is_no_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match=r"none/model\.json: there is no such file"):
         load_run(tmp_path / "none")
 
 

@@ -149,7 +149,7 @@ def _read_label_csv(path: Path, bad: BadData) -> list[_Votes]:
         elif fault := _check_votes(cells[2:]):
             bad.add(fault, path, row, name)
         else:
-            found.append(_Votes(name, [int(cell) for cell in cells[2:]], row))
+            found.append(_Votes(name, [int(cell.strip()) for cell in cells[2:]], row))
     return found
 
 
@@ -173,7 +173,7 @@ def _read_vote_csv(path: Path, split: Split, bad: BadData) -> list[_Votes]:
         elif fault := _check_votes(votes):
             bad.add(fault, path, row, name)
         else:
-            found.append(_Votes(name, [int(cell) for cell in votes], row))
+            found.append(_Votes(name, [int(cell.strip()) for cell in votes], row))
     return found
 
 

@@ -123,6 +123,15 @@ def test_an_image_listed_twice_is_refused(folders, pair):
         FERPlus(pair, "train")
 
 
+def test_a_control_character_behind_a_vote_is_a_space(folders, pair):
+    for path, row, column in (("FER2013Train/label.csv", 3, 4), ("fer2013new.csv", 4, 3)):
+        for root in (folders, pair):
+            if (root / path).exists():
+                before = FERPlus(root, "train").labels
+                change(root / path, row, lambda cells, i=column: put(i, cells[i] + "\x1e")(cells))
+                assert FERPlus(root, "train").labels.equal(before)
+
+
 def test_splits_are_their_own_folders(folders):
     assert FERPlus(folders, "valid").names[0].startswith("FER2013Valid/")
     with pytest.raises(InputError, match=r"FER2013Test.*fer2013\.csv"):

@@ -1,0 +1,56 @@
+import os
+import sys
+
+import pytest
+
+from pyg_agfn.cli import make_console, run_script
+from pyg_agfn.errors import InputError, InterruptedRunError
+
+
+def exit_code(main) -> int:
+    with pytest.raises(SystemExit) as done:
+        run_script("some.py", main)
+    return done.value.code
+
+
+def raising(error: BaseException):
+    def main() -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a\nb"), 2, r"some.py: error: a\nb"),
+        (InterruptedRunError("saved", 143), 143, "some.py: saved"),
+        (KeyboardInterrupt(), 130, "some.py: interrupted; what is saved is kept"),
+        (OSError(36, "Too long", "x\x1b"), 2, r"some.py: error: x\x1b: Too long"),
+        (OSError("no number"), 2, "some.py: error: no number"),
+    ],
+)
+def test_an_error_is_a_line_and_a_code(error, code, line, capsys):
+    assert exit_code(raising(error)) == code
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_a_reader_that_has_enough_is_no_error(monkeypatch, capsys):
+    end, begin = os.pipe()
+    os.close(end)
+    with os.fdopen(begin, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert exit_code(lambda: print("lines " * 9999) or 0) == 141
+    assert capsys.readouterr().err == ""
+
+
+def test_what_an_encoding_lacks_is_escaped(monkeypatch, tmp_path):
+    with (tmp_path / "out").open("w", encoding="ascii") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert exit_code(lambda: print("α \udce9") or 0) == 0
+    assert (tmp_path / "out").read_text() == "\\u03b1 \\udce9\n"
+
+
+def test_the_console_shows_names_as_they_are(capsys):
+    make_console().print("[red]:cat:[/x]", highlight=False)
+    assert capsys.readouterr().out == "[red]:cat:[/x]\n"

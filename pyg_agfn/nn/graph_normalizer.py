@@ -98,7 +98,7 @@ class GraphNormalizer(nn.Module):
         loop = torch.arange(x.size(0), device=x.device)
         edge_index = torch.cat([edge_index, torch.stack([loop, loop])], dim=1)
         edge_weight = torch.cat([edge_weight, edge_weight.new_ones(x.size(0))])
-        # Eight bits of mantissa cannot count beyond 256 neighbours.
+        # A GPU adds in the type of the weights, and bfloat16 counts to 256 only.
         edge_weight = edge_weight.to(torch.promote_types(edge_weight.dtype, torch.float32))
         out: Tensor = self.conv(x, edge_index, edge_weight)
         return out.to(x.dtype)

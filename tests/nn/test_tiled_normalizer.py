@@ -164,7 +164,7 @@ def test_no_tile_holds_all_pairs():
 
 def test_what_tiles_cannot_do_is_said():
     x = torch.randn(4, 3)
-    with pytest.raises(ValueError, match='propagation="dense"'):
+    with pytest.raises(ValueError, match=r'^feature_gradient=True needs propagation="dense"$'):
         normalize_in_tiles(x, x, PoissonEdges(feature_gradient=True))
     with pytest.raises(ValueError, match="tile_size must be at least 1, got 0"):
         PoissonEdges(tile_size=0)

@@ -88,6 +88,8 @@ def fit(
     """
     if len(train) < 2:
         raise InputError("training needs at least 2 images (batch normalization)")
+    if len(train.classes) < 2:
+        raise InputError(f"training needs at least 2 classes, there is only {train.classes[0]}")
     card = describe_model(options, method, train)
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
     device = fabric.device

@@ -164,6 +164,16 @@ def test_batched_graphs_are_drawn_as_they_would_be_alone():
     torch.testing.assert_close(together, torch.block_diag(*apart), atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "edges", [PoissonEdges(2.0, 0.5, mode="expectation"), ThresholdEdges(0.1)], ids=repr
+)
+def test_some_rows_are_those_of_the_whole_matrix(edges):
+    x, batch = torch.randn(6, 3), torch.tensor([0, 0, 0, 0, 1, 1])
+    for graph in (None, batch):
+        rows = edges.adjacency(x, graph, rows=slice(2, 5))
+        torch.testing.assert_close(rows, edges.adjacency(x, graph)[:, 2:5])
+
+
 def test_several_samples_are_one_block_diagonal_graph():
     x, y = torch.randn(7, 3), torch.arange(7)
     transform = PoissonEdges(1.0, 0.5, num_samples=3)

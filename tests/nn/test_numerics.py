@@ -118,6 +118,12 @@ def test_the_cosine_does_not_depend_on_the_length(scale):
     torch.testing.assert_close(scale * far.grad, near.grad, atol=1e-5, rtol=1e-4)
 
 
+def test_the_cosine_of_the_smallest_numbers_there_are():
+    x = torch.tensor([[1e-45, 0.0], [0.0, 1e-40], [-1e-42, 0.0]])
+    expected = torch.tensor([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+    torch.testing.assert_close(cosine_similarity(x), expected)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["ordinary", "duplicates", "zeros", "tiny", "huge"])
 @pytest.mark.parametrize(("alpha", "beta"), EXTREMES)

@@ -281,6 +281,12 @@ def test_zero_vectors_have_the_rate_beta():
     assert x.grad.isfinite().all()
 
 
+def test_the_mean_over_one_pair_is_that_pair():
+    transform = PoissonEdges(1.0, 0.0)
+    transform.adjacency(torch.ones(1, 3)).sum().backward()
+    assert (transform.alpha.grad.item(), transform.beta.grad.item()) == pytest.approx((1, 1))
+
+
 @pytest.mark.parametrize(("beta", "edges"), [(50.0, [[0], [0]]), (-50.0, [[], []])])
 def test_one_node_is_joined_at_most_to_itself(beta, edges):
     assert PoissonEdges(1.0, beta)(Data(x=torch.ones(1, 3))).edge_index.tolist() == edges
@@ -315,12 +321,17 @@ def test_features_get_no_gradient_unless_asked():
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"num_samples": 0}, {"mode": "mean"}, {"estimator": "gumbel"}, {"pairs": "none"}],
+    ("name", "value", "known"),
+    [
+        ("num_samples", 0, "at least 1"),
+        ("mode", "mean", r"one of \('sample', 'expectation'\)"),
+        ("estimator", "gumbel", r"one of \('identity', 'probability'\)"),
+        ("pairs", "none", r"one of \('sampled', 'all'\)"),
+    ],
 )
-def test_unknown_options_are_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        PoissonEdges(**options)
+def test_unknown_options_are_refused(name, value, known):
+    with pytest.raises(ValueError, match=f"^{name} must be {known}, got {value!r}$"):
+        PoissonEdges(**{name: value})
 
 
 @pytest.mark.parametrize(

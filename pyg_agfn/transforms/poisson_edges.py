@@ -33,7 +33,7 @@ def edge_probability(rate: Tensor) -> Tensor:
     A Poisson rate cannot be negative: :math:`\lambda < 0` counts as 0, which never joins the pair.
     There, and at 0, it has no gradient.
     """
-    # Not clamp(min=0), whose gradient at 0 is that of either side, by PyTorch's version.
+    # Not clamp(min=0): what its gradient is at 0 is documented nowhere, and relu's is 0.
     return -torch.expm1(-rate.relu())
 
 

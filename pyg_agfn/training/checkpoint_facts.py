@@ -10,6 +10,9 @@ from torch.optim.lr_scheduler import LRScheduler
 #: Of each epoch that is done. Without a graph, alpha and beta are null.
 MEASURED = ("epoch", "loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second")
 
+#: What a step moves in a schedule.
+MOVING = ("last_epoch", "_step_count", "_last_lr")
+
 
 def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None:
     """Where the run is: an epoch up to the one behind the last, and what was measured before it.
@@ -35,7 +38,7 @@ def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None
 
 
 def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -> None:
-    """Puts a schedule to where it was after that many steps.
+    """Puts a schedule to where it was after that many steps; its length stays the options'.
 
     Raises:
         KeyError, TypeError, ValueError: What was saved is not of this schedule.
@@ -45,7 +48,7 @@ def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -
         raise ValueError("schedule is another one")
     if saved["last_epoch"] != steps:
         raise ValueError(f"schedule is not at step {steps}")
-    schedule.load_state_dict({name: saved[name] for name in current})
+    schedule.load_state_dict({name: saved[name] for name in MOVING})
 
 
 def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:

@@ -41,22 +41,31 @@ class SmallCNN(nn.Sequential):
 
 
 class _TinyMapConv2d(nn.Conv2d):
-    # The same 3x3 convolution. On maps of at most 2x2 pixels, which is what layer4 of a ResNet
-    # sees of a 48x48 image, the CPU's kernel for the weights' gradient is the slowest part of the
-    # whole step; there, a matrix product over the gathered windows halves the step
-    # (benchmarks/backbone.py).
+    # The same 3x3 convolution. Where the result has at most 2x2 pixels, as in layer4 of a ResNet
+    # that sees a 48x48 image, most of each window is padding and the CPU's convolutions are the
+    # slowest part of the whole step. There, one matrix product for each pixel, over what its
+    # window has inside the map, takes a fraction of the time (benchmarks/backbone.py).
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
         (stride, _), (padding, _) = self.stride, cast(tuple[int, int], self.padding)
-        rows = range(0, height + 2 * padding - 2, stride)
-        columns = range(0, width + 2 * padding - 2, stride)
-        if len(rows) * len(columns) > 4 or x.device.type != "cpu":
+        tops = range(-padding, height + padding - 2, stride)
+        lefts = range(-padding, width + padding - 2, stride)
+        if len(tops) * len(lefts) > 4 or x.device.type != "cpu":
             return super().forward(x)
-        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
-        windows = torch.stack([padded[:, i : i + 3, j : j + 3] for i in rows for j in columns], 1)
-        weight = self.weight.permute(2, 3, 1, 0).reshape(-1, self.out_channels)
-        out = windows.reshape(n * len(rows) * len(columns), -1) @ weight
-        return out.view(n, len(rows), len(columns), -1).permute(0, 3, 1, 2)
+        pixels = []
+        for top in tops:
+            for left in lefts:
+                rows = slice(max(top, 0), min(top + 3, height))
+                columns = slice(max(left, 0), min(left + 3, width))
+                window = x[:, :, rows, columns].permute(0, 2, 3, 1)
+                weight = self.weight[
+                    :,
+                    :,
+                    rows.start - top : rows.stop - top,
+                    columns.start - left : columns.stop - left,
+                ].permute(0, 2, 3, 1)
+                pixels.append(F.linear(window.flatten(1), weight.flatten(1)))
+        return torch.stack(pixels, 1).view(n, len(tops), len(lefts), -1).permute(0, 3, 1, 2)
 
 
 def resnet(name: str, in_channels: int = 3) -> nn.Module:
@@ -76,7 +85,8 @@ def resnet(name: str, in_channels: int = 3) -> nn.Module:
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.num_features = cast(nn.Linear, model.fc).in_features  # type: ignore[assignment]
     model.fc = nn.Identity()
-    for module in cast(nn.Module, model.layer4).modules():
+    late_stages = nn.ModuleList([cast(nn.Module, model.layer3), cast(nn.Module, model.layer4)])
+    for module in late_stages.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             module.__class__ = _TinyMapConv2d
     return model

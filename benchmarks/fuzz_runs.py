@@ -119,6 +119,7 @@ def checkpoint(box: Path) -> Target:
         torch.manual_seed(0)
         model = AGFNClassifier(Tiny(), 2, 1, hidden_channels=4)
         objective = CenterLoss(LOSSES["cross-entropy"])
+        objective.begin(model, len(data))
         batches = Batches(data, 4, fabric.device, shuffle=True)
         descent = CoordinateDescent(fabric, model, objective, options, 15)
         made = TrainingState(model, descent, objective, batches)

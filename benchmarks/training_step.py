@@ -47,6 +47,7 @@ def main() -> None:
         model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         options = TrainOptions(descent=descent)  # type: ignore[arg-type]
         objective = make_objective(method, LOSSES[options.loss])
+        objective.begin(model, len(images))
         descents[name] = CoordinateDescent(fabric, model, objective, options, 10_000)
     seconds: dict[str, list[float]] = {name: [] for name in SIDES}
     for step in range(arguments.steps + 2):

@@ -40,7 +40,10 @@ class CenterLoss(Objective):
         self.weight = weight
         self.rate = rate
         #: :math:`c`, (K, F); zero until the first batch moves them.
-        self.centers: Tensor | None = None
+        self.centers = torch.empty(0)
+
+    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+        self.centers = torch.zeros_like(model.classifier.weight, requires_grad=False)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -48,8 +51,6 @@ class CenterLoss(Objective):
         features = model.features(images)
         logits = full_precision(model.head(features))
         features = full_precision(features)
-        if self.centers is None:
-            self.centers = features.new_zeros(logits.size(1), features.size(1))
         apart = features - self.centers[labels]
         loss = self.criterion(logits, labels) + self.weight * apart.square().sum() / (
             2 * len(apart)
@@ -59,13 +60,12 @@ class CenterLoss(Objective):
 
     def move_centers(self, features: Tensor, labels: Tensor) -> None:
         r"""Eq. 4, from features :math:`(N, F)` and labels :math:`(N)`."""
-        assert self.centers is not None
         count = torch.bincount(labels, minlength=len(self.centers)).unsqueeze(1)
         total = torch.zeros_like(self.centers).index_add_(0, labels, features)
         self.centers = self.centers - self.rate * (count * self.centers - total) / (1 + count)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {} if self.centers is None else {"centers": self.centers}
+        return {"centers": self.centers}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.centers = state.get("centers")
+        self.centers = state["centers"].to(self.centers.device)

@@ -29,6 +29,13 @@ class Objective:
     def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.criterion = criterion
 
+    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+        """Called once before the first step, with the model on its device.
+
+        What is kept from step to step gets its type and shape here, so that a checkpoint is known
+        to be of this run before it is read.
+        """
+
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,4 +65,8 @@ class Objective:
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes back what :meth:`state_dict` gave."""
+        """Takes back what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: A value that it cannot have given.
+        """

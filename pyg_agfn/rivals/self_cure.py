@@ -68,6 +68,11 @@ class SelfCure(Objective):
         self.relabel_epoch = relabel_epoch
         #: New labels by training image; -1 where it has the one it came with.
         self.relabelled = torch.empty(0, dtype=torch.long)
+        self.num_classes = 0
+
+    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+        self.relabelled = torch.full((num_images,), -1)
+        self.num_classes = model.classifier.out_features
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -101,9 +106,6 @@ class SelfCure(Objective):
 
     def current_labels(self, labels: Tensor, index: Tensor) -> Tensor:
         """The labels, or the new ones of images that were relabelled."""
-        missing = int(gather_rows(index.to(labels.device)).max()) + 1 - len(self.relabelled)
-        if missing > 0:
-            self.relabelled = torch.cat([self.relabelled, torch.full((missing,), -1)])
         new = self.relabelled[index.cpu()].to(labels.device)
         return torch.where(new < 0, labels, new)
 
@@ -111,4 +113,7 @@ class SelfCure(Objective):
         return {"relabelled": self.relabelled}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.relabelled = state["relabelled"].cpu()
+        relabelled = state["relabelled"].cpu()
+        if not ((relabelled >= -1) & (relabelled < self.num_classes)).all():
+            raise ValueError("objective.relabelled has other classes")
+        self.relabelled = relabelled

@@ -16,7 +16,7 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals import CenterLoss, Objective, SelfCure
+from pyg_agfn.rivals import Objective
 from pyg_agfn.run_files import (
     Kind,
     kind_of,
@@ -227,7 +227,7 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
                 "with; give them back, or begin a new run"
             )
         check_progress(facts, state.epochs, len(state.batches))
-        tensors = read_tensors(path, _expected(state, found, len(train)))
+        tensors = read_tensors(path, _expected(state, found))
         _restore(state, tensors, facts)
     except InputError:
         raise
@@ -263,7 +263,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors
 
 
-def _expected(state: TrainingState, found: dict[str, Kind], num_images: int) -> dict[str, Kind]:
+def _expected(state: TrainingState, found: dict[str, Kind]) -> dict[str, Kind]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
     expected = {name: kind_of(tensor) for name, tensor in _tensors(state).items()}
     for number, optimizer in enumerate(state.descent.optimizers):
@@ -271,11 +271,6 @@ def _expected(state: TrainingState, found: dict[str, Kind], num_images: int) -> 
             name = f"optimizer.{number}.{index}.momentum_buffer"
             if name in found:
                 expected[name] = kind_of(parameter)
-    if isinstance(state.objective, CenterLoss) and "objective.centers" in found:
-        expected["objective.centers"] = kind_of(state.model.classifier.weight)  # (K, F), as these
-    if isinstance(state.objective, SelfCure) and "objective.relabelled" in found:
-        (length,) = found["objective.relabelled"].shape
-        expected["objective.relabelled"] = Kind("I64", (min(length, num_images),))
     return expected
 
 
@@ -303,11 +298,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
     restore_schedule(state.descent.schedule, facts["schedule"], steps)
     restore_scaler(state.descent.scaler, facts.get("scaler", {}))
-    objective = part("objective")
-    labels = objective.get("relabelled", torch.zeros(1))
-    if len(labels) and not -1 <= labels.min() <= labels.max() < state.model.classifier.out_features:
-        raise ValueError("objective.relabelled has other classes")
-    state.objective.load_state_dict({k: v.to(device) for k, v in objective.items()})
+    state.objective.load_state_dict(part("objective"))
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
     state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]

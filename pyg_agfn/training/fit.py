@@ -102,6 +102,7 @@ def fit(
     if agfn is not None:
         agfn.global_graph = options.graph_span == "global"
     objective = make_objective(method, LOSSES[options.loss])
+    objective.begin(model, len(train))
     batches = Batches(
         train,
         options.batch_size,

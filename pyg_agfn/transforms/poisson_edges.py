@@ -72,7 +72,7 @@ def sample_edges(
         for sample in drawn:
             # The other rows are drawn and dropped, a share at a time: never N^2 numbers at once.
             for start in range(0, num_nodes, share):
-                others = noise(min(share, num_nodes - start), num_nodes)
+                others = noise(share, num_nodes)
                 if start == rows.start:
                     torch.lt(others, probability, out=sample)
     return drawn.to(probability.dtype)

@@ -63,6 +63,7 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
     if isinstance(model, AGFNClassifier):
         model.agfn.global_graph = options.graph_span == "global"
     objective = make_objective(method, LOSSES["cross-entropy"])
+    objective.begin(model, len(data))
     if isinstance(objective, SelfCure):
         objective.relabel_epoch, objective.relabel_margin = 1, 0.0
     batches = Batches(data, 20, CPU, True, True, seed=1, mirrored=objective.mirrored)

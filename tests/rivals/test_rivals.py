@@ -19,7 +19,7 @@ from pyg_agfn.rivals.erasing_attention import features_and_maps
 @pytest.fixture
 def batch():
     torch.manual_seed(1)
-    return torch.randn(12, 1, 8, 8), torch.arange(12) % 3, torch.arange(100, 112)
+    return torch.randn(12, 1, 8, 8), torch.arange(12) % 3, torch.arange(100, 112)  # of 120 images
 
 
 def build(kind=BaselineClassifier, backbone="small-cnn"):
@@ -82,6 +82,7 @@ def test_center_loss_and_its_centers_are_equations_2_and_4(batch):
     images, labels, index = batch
     model = build()
     objective = CenterLoss(F.cross_entropy, weight=0.3, rate=0.5)
+    objective.begin(model, 12)
     features = model.features(images).double()
     centers = torch.zeros(3, features.size(1), dtype=torch.float64)
     for _ in range(3):
@@ -101,6 +102,7 @@ def test_center_loss_and_its_centers_are_equations_2_and_4(batch):
 def test_a_center_without_a_sample_stays(batch):
     images, labels, index = batch
     objective = CenterLoss(F.cross_entropy)
+    objective.begin(build(), 12)
     objective(build(), images, labels, index, 1)
     before = objective.centers.clone()
     objective(build(), images, torch.zeros_like(labels), index, 1)
@@ -137,6 +139,7 @@ def test_scn_adds_its_two_losses(batch):
     images, labels, index = batch
     model = build(SCNClassifier)
     objective = SelfCure(F.cross_entropy)
+    objective.begin(model, 120)
     loss, logits, _ = objective(model, images, labels, index, 1)
     weights = model.attention(model.features(images)).squeeze(1)
     expected = F.cross_entropy(logits, labels) + objective.rank_loss(weights)
@@ -150,6 +153,7 @@ def test_scn_relabels_from_its_epoch_on_what_another_class_beats_by_the_margin(b
     with torch.no_grad():
         model.classifier.bias[2] = 20.0  # everything looks like class 2
     objective = SelfCure(F.cross_entropy)
+    objective.begin(model, 120)
     for _ in range(2):
         targets = objective(model, images, labels, index, 9)[2]
     assert torch.equal(targets, labels)
@@ -162,8 +166,8 @@ def test_scn_relabels_from_its_epoch_on_what_another_class_beats_by_the_margin(b
 
 def test_scn_does_not_relabel_within_the_margin():
     objective = SelfCure(F.cross_entropy)
+    objective.begin(build(SCNClassifier), 5)
     labels, index = torch.tensor([0, 0]), torch.tensor([3, 4])
-    objective.current_labels(labels, index)
     p = torch.tensor([[0.41, 0.59], [0.39, 0.61]])  # ahead by 0.18 and by 0.22
     objective.relabel(p.log(), labels, index)
     assert objective.current_labels(labels, index).tolist() == [0, 1]

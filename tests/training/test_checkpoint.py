@@ -35,6 +35,7 @@ def begin(tiny, method: str = "agfn") -> TrainingState:
     else:
         model = AGFNClassifier(Backbone(), 3, 1, hidden_channels=4)
     objective = make_objective(method, LOSSES["cross-entropy"])
+    objective.begin(model, len(tiny))
     fabric = make_fabric(options)
     batches = Batches(tiny, 20, fabric.device, shuffle=True, mirrored=objective.mirrored)
     descent = CoordinateDescent(fabric, model, objective, options, EPOCHS * STEPS)
@@ -187,7 +188,7 @@ def test_tensors_that_do_not_fit_are_refused(saved, tiny, tensors, complaint):
         ("scn", {"objective.relabelled": torch.full((60,), 3)}, "relabelled has other classes"),
         ("scn", {"objective.relabelled": torch.full((60,), -2)}, "relabelled has other classes"),
         ("scn", {"objective.relabelled": torch.full((61,), -1)}, "relabelled is of shape [61]"),
-        ("scn", {"objective.relabelled": torch.zeros(6, 10).long()}, "cannot be read"),
+        ("scn", {"objective.relabelled": torch.zeros(6, 10).long()}, "is of shape [6, 10]"),
     ],
 )
 def test_what_a_rival_keeps_is_held_to_its_shape(tiny, tmp_path, method, tensors, complaint):

@@ -4,7 +4,9 @@ from pyg_agfn.nn.agfn import AGFN
 from pyg_agfn.nn.backbones import BACKBONES, SmallCNN, build_backbone
 from pyg_agfn.nn.choose_references import choose_references
 from pyg_agfn.nn.classifier import AGFNClassifier, BaselineClassifier
+from pyg_agfn.nn.cross_batch_memory import CrossBatchMemory
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer, normalize_features
+from pyg_agfn.nn.mean_teacher import mean_teacher
 from pyg_agfn.nn.reference_bank import ReferenceBank
 
 __all__ = [
@@ -12,10 +14,12 @@ __all__ = [
     "BACKBONES",
     "AGFNClassifier",
     "BaselineClassifier",
+    "CrossBatchMemory",
     "GraphNormalizer",
     "ReferenceBank",
     "SmallCNN",
     "build_backbone",
     "choose_references",
+    "mean_teacher",
     "normalize_features",
 ]

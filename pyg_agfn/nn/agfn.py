@@ -95,7 +95,15 @@ class AGFN(nn.Module):
             self.edges.reset_parameters()
 
     def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
-        x = self.projector(x)
+        return self.propagate(self.projector(x), batch)
+
+    def propagate(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        r"""What follows on the projection: graph and normalization.
+
+        Shapes:
+            - **input:** projected features :math:`(N, F)`, batch :math:`(N)` *(optional)*
+            - **output:** as of the whole layer
+        """
         if not self.use_graph:
             return self.normalizer.dense_forward(x, None)
         mode = None if self.training else self.eval_mode

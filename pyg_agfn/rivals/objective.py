@@ -25,6 +25,11 @@ class Objective:
 
     #: Whether a batch brings 2N images: N, and behind them each one's mirrored view.
     mirrored = False
+    #: What the graph's own parameters minimize in the step, where it is something else than the
+    #: loss; set by a call that has learned it.
+    graph_loss: Tensor | None = None
+    #: Whether the graph's parameters have such a loss of their own.
+    own_graph_loss = False
 
     def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.criterion = criterion
@@ -59,6 +64,10 @@ class Objective:
         logits = full_precision(model.head(x))
         targets = labels.repeat(len(logits) // len(labels))
         return self.criterion(logits, targets), logits, targets  # the mean over images and draws
+
+    def trained(self, model: BaselineClassifier) -> BaselineClassifier:
+        """What is measured and kept: the model, or what was made of it on the way."""
+        return model
 
     def state_dict(self) -> dict[str, Tensor]:
         """What it keeps from step to step."""

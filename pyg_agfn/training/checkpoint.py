@@ -39,6 +39,12 @@ FILE = "checkpoint.safetensors"
 
 Epoch = dict[str, Any]
 
+#: What each optimizer keeps of a parameter, all but the count of steps shaped like it.
+OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.Adam: ("exp_avg", "exp_avg_sq", "step"),
+}
+
 
 @dataclass
 class TrainingState:
@@ -268,9 +274,10 @@ def _expected(state: TrainingState, found: dict[str, Kind]) -> dict[str, Kind]:
     expected = {name: kind_of(tensor) for name, tensor in _tensors(state).items()}
     for number, optimizer in enumerate(state.descent.optimizers):
         for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
-            name = f"optimizer.{number}.{index}.momentum_buffer"
-            if name in found:
-                expected[name] = kind_of(parameter)
+            for kept in OPTIMIZER_STATE[type(optimizer)]:
+                name = f"optimizer.{number}.{index}.{kept}"
+                if name in found:
+                    expected[name] = Kind("F32", ()) if kept == "step" else kind_of(parameter)
     return expected
 
 

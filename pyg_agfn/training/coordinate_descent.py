@@ -24,7 +24,8 @@ class CoordinateDescent:
     later, and needs a second pass with the new :math:`W`. ``joint`` takes both steps from one
     gradient and one draw.
 
-    A model without :math:`\alpha` and :math:`\beta` has only the step of :math:`W`.
+    A model without :math:`\alpha` and :math:`\beta` has only the step of :math:`W`. An objective
+    with a loss of its own for :math:`\alpha, \beta` has each group descend its own loss.
 
     In ``float16`` the losses are scaled up, so that small gradients are not lost. A group whose
     scaled gradients overflow does not take its step, and the scale is halved for the next one.
@@ -61,7 +62,8 @@ class CoordinateDescent:
             )
         ]
         if self.graph:
-            self.optimizers.append(torch.optim.SGD(self.graph, options.lr_graph))
+            kind = torch.optim.Adam if options.graph_optimizer == "adam" else torch.optim.SGD
+            self.optimizers.append(kind(self.graph, options.lr_graph))
         self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=options.precision == "fp16")
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
@@ -77,7 +79,13 @@ class CoordinateDescent:
         graph there are S logits and targets to an image, draw after draw.
         """
         learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
-        if learn_graph and not self.joint:
+        if self.objective.own_graph_loss:
+            with self.fabric.autocast():
+                loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
+            if learn_graph and self.objective.graph_loss is not None:
+                self._descend(self.objective.graph_loss, self.graph, self.optimizers[1:])
+            self._descend(loss, self.weights, self.optimizers[:1])
+        elif learn_graph and not self.joint:
             with self.fabric.autocast():
                 features = self.model.features(images)
                 held = self.objective.of_features(self.model, features.detach(), labels)[0]

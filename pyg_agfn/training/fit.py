@@ -24,11 +24,12 @@ from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_si
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import make_objective
+from pyg_agfn.rivals import Objective, make_objective
 from pyg_agfn.run_folder import Answers, Method, ModelCard, References
 from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.interruption import deferred_signals
+from pyg_agfn.training.label_correction import LabelCorrection
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
 from pyg_agfn.training.options import TrainOptions
@@ -101,7 +102,7 @@ def fit(
     agfn = model.agfn if isinstance(model, AGFNClassifier) else None
     if agfn is not None:
         agfn.global_graph = options.graph_span == "global"
-    objective = make_objective(method, LOSSES[options.loss])
+    objective = choose_objective(options, method)
     objective.begin(model, len(train))
     batches = Batches(
         train,
@@ -142,13 +143,14 @@ def fit(
             write_profile = options.profile and state.epoch == profiled and rank() == 0
             with profile_steps(folder if write_profile else None) as profile:
                 _train_epoch(state, saver, progress, bar, profile)
-            features = extract_features(model, test_batches, fabric.autocast())
+            answering = objective.trained(model)
+            features = extract_features(answering, test_batches, fabric.autocast())
             state.history.append(
                 {
                     "epoch": state.epoch,
                     "loss": mean_of(state.loss),
                     "train_accuracy": mean_of(state.accuracy),
-                    "test_accuracy": evaluate(once_shuffled, model, features, test.labels).mean,
+                    "test_accuracy": evaluate(once_shuffled, answering, features, test.labels).mean,
                     **graph_parameters(model),
                     "seconds": state.seconds,
                     "images_per_second": len(batches) * batches.batch_size / state.seconds,
@@ -165,10 +167,20 @@ def fit(
     # A graph method's cost is that of the epochs that have the graph.
     first = 0 if agfn is None else options.pretrain_epochs
     epoch_seconds = [epoch["seconds"] for epoch in state.history[first:]]
+    model = objective.trained(model)
     metrics, references, answers = measure(
         fabric, options, method, model, train, test, epoch_seconds
     )
     return Trained(card, model, references, answers, state.history, metrics)
+
+
+def choose_objective(options: TrainOptions, method: Method) -> Objective:
+    """What a method minimizes, by the options."""
+    criterion = LOSSES[options.loss]
+    parts = (options.teacher, options.memory, options.judges, options.heads)
+    if method != "agfn" or parts == (0.0, 0, "nobody", "graph"):
+        return make_objective(method, criterion)
+    return LabelCorrection(criterion, *parts, begin_epoch=options.pretrain_epochs + 1)
 
 
 def _train_epoch(

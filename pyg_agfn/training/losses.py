@@ -15,12 +15,13 @@ def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     does not say on what it takes the error; on raw outputs it is unbounded, and diverges.
 
     Shapes:
-        - **input:** :math:`(N, K)` logits, :math:`(N)` labels
+        - **input:** :math:`(N, K)` logits, :math:`(N)` labels or :math:`(N, K)` distributions
         - **output:** scalar, 0 to 2
     """
-    target = F.one_hot(labels, logits.size(-1)).to(logits.dtype)
+    target = labels if labels.is_floating_point() else F.one_hot(labels, logits.size(-1))
+    target = target.to(logits.dtype)
     return (logits.softmax(-1) - target).square().sum(-1).mean()
 
 
-#: By the name of option ``--loss``. Both take logits (N, K) and labels (N).
+#: By the name of option ``--loss``. Both take logits (N, K), and labels (N) or (N, K).
 LOSSES: dict[str, Loss] = {"cross-entropy": F.cross_entropy, "squared-error": squared_error}

@@ -17,10 +17,12 @@ from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
 from pyg_agfn.run_files import read_json, write_json
 from pyg_agfn.run_folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
+from pyg_agfn.training.label_correction import Heads, Judges
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
 Descent = Literal["alternate", "joint"]
+RecipeName = Literal["paper", "best"]
 
 
 def option(default: Any, help: str, **metadata: Any) -> Any:
@@ -66,6 +68,20 @@ class TrainOptions:
     beta: float = option(0.0, "initial beta of Eq. 4")
     threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine")
     feature_dim: int = option(512, "size of the projected emotional feature vectors")
+    recipe: RecipeName = option(
+        "paper",
+        "agfn to the letter, or with what was found to help (docs/recipe.md); sets the options "
+        "from --teacher to --graph-optimizer, and alpha, beta and lr-graph, where not given",
+    )
+    teacher: float = option(
+        0.0, "agfn: decay of the running mean of the weights that judges and answers; 0: none"
+    )
+    memory: int = option(0, "agfn: past images among which an image's neighbours are found")
+    judges: Judges = option("nobody", "agfn: whose opinion corrects the training labels")
+    heads: Heads = option(
+        "graph", "agfn: both: learn the answers over the graph and each image's by itself"
+    )
+    graph_optimizer: Literal["sgd", "adam"] = option("sgd", "what updates alpha and beta")
     loss: LossName = option(
         "cross-entropy",
         "squared-error is Eq. 7, on probabilities; label-smoothing and gce have their own",
@@ -110,6 +126,10 @@ class TrainOptions:
         check(self.backbone in BACKBONES, "backbone", f"one of {', '.join(BACKBONES)}")
         check(0 <= self.noise < 1, "noise", "at least 0 and below 1")
         check(-1 <= self.threshold <= 1, "threshold", "a cosine, -1 to 1")
+        check(0 <= self.teacher < 1, "teacher", "at least 0 and below 1")
+        check(0 <= self.memory <= MAX_SIZE, "memory", f"0 to {MAX_SIZE}")
+        if self.judges in ("neighbours", "both") and not self.memory:
+            raise InputError(f"--judges {self.judges} needs --memory, where neighbours are found")
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
@@ -146,8 +166,10 @@ class TrainOptions:
 
     @classmethod
     def for_dataset(cls, dataset: DatasetName = "digits", **given: Any) -> "TrainOptions":
-        """The options of a data set: its own defaults, and over them what is given."""
+        """The options of a data set: its own defaults, the recipe's, over them what is given."""
         own = DATASET_DEFAULTS.get(dataset, {}) if isinstance(dataset, str) else {}
+        recipe = given.get("recipe")
+        own = {**own, **(RECIPES.get(recipe, {}) if isinstance(recipe, str) else {})}
         return cls(dataset=dataset, **{**own, **given})
 
     def save(self, path: Path) -> None:
@@ -178,6 +200,22 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "ferplus": {"eval_split": "valid", "image_size": 48},
     "rafdb": {"image_size": 100},
     "folder": {"image_size": 64},
+}
+
+
+#: What a recipe sets, where it is not the default.
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "best": {
+        "alpha": 8.0,
+        "beta": -4.0,
+        "teacher": 0.99,
+        "memory": 4096,
+        "judges": "both",
+        "heads": "both",
+        "graph_optimizer": "adam",
+        "lr_graph": 0.02,
+    },
 }
 
 

@@ -35,11 +35,16 @@ def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
         - **output:** :math:`(N, M)`, ``float32`` or ``float64``; without ``y``, :math:`(N, N)`
     """
     with torch.autocast(x.device.type, enabled=False):
-        unit = _unit_rows(x)
-        return unit @ (unit if y is None else _unit_rows(y)).t()
+        unit = unit_rows(x)
+        return unit @ (unit if y is None else unit_rows(y)).t()
 
 
-def _unit_rows(x: Tensor) -> Tensor:
+def unit_rows(x: Tensor) -> Tensor:
+    r"""Rows brought to length 1, zero rows left as they are, in at least ``float32``.
+
+    Shapes:
+        - **input, output:** :math:`(N, F)`
+    """
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
     # A power of two rounds nothing, and a factor changes neither direction nor gradient.
@@ -167,7 +172,7 @@ class SimilarityEdges(BaseTransform, nn.Module):
     def tiles(self, x: Tensor, batch: Tensor | None = None) -> Tiles:
         """All pairs of nodes with features ``x``, a tile of rows at a time."""
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            unit = _unit_rows(x.detach())
+            unit = unit_rows(x.detach())
         return Tiles(unit, batch, self.tile_size or max(1, TILE_PAIRS // max(len(x), 1)))
 
     def draw_in_tiles(self, tiles: Tiles) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -1,0 +1,90 @@
+"""A memory of past batches, so that an image's neighbours are found among thousands.
+
+Source: Wang, Zhang, Huang, Scott, *Cross-Batch Memory for Embedding Learning*, CVPR 2020. There
+its features are compared for a loss; here Eq. 2-4 of AGFN make them the neighbours of an image.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from pyg_agfn.transforms import SimilarityEdges
+from pyg_agfn.transforms.similarity_edges import unit_rows
+
+#: Edges to nobody in particular that every image has: without a neighbour no class is likelier.
+PRIOR = 1e-3
+
+
+class CrossBatchMemory(nn.Module):
+    r"""The features and label distributions of the last samples, as a ring.
+
+    :meth:`opinion` is what the graph says of an image's label: the mean of its neighbours'
+    distributions :math:`t_m`, by the expected edges of Eq. 3,
+
+    .. math::
+        q_i = \frac{\sum_m P_{im} \, t_m + \epsilon / K}{\sum_m P_{im} + \epsilon},
+        \qquad P_{im} = 1 - e^{-\max(\alpha \, \mathrm{cossim}(z_i, z_m) + \beta, 0)}
+
+    without the image itself, under whatever view it is remembered: what it says of an image's
+    label cannot have been learned from that label by heart.
+
+    Args:
+        size (int): Samples :math:`M` that are kept.
+        num_features (int): :math:`F`.
+        num_classes (int): :math:`K`.
+
+    Raises:
+        ValueError: A size below 1.
+    """
+
+    features: Tensor
+    targets: Tensor
+    index: Tensor
+    written: Tensor
+
+    def __init__(self, size: int, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"a memory needs at least one place, got size={size}")
+        self.register_buffer("features", torch.zeros(size, num_features))
+        self.register_buffer("targets", torch.zeros(size, num_classes))
+        # Which training image a place holds; -1 for none yet.
+        self.register_buffer("index", torch.full((size,), -1))
+        self.register_buffer("written", torch.zeros((), dtype=torch.long))
+
+    def push(self, features: Tensor, targets: Tensor, index: Tensor) -> None:
+        r"""Puts samples in the places of the oldest ones.
+
+        Shapes:
+            - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`; of more samples than places
+              the last ones stay
+        """
+        size = len(self.index)
+        features, targets, index = features[-size:], targets[-size:], index[-size:]
+        places = (self.written + torch.arange(len(index), device=self.index.device)) % size
+        self.features[places] = unit_rows(features).to(self.features.dtype)
+        self.targets[places] = targets.to(self.targets.dtype)
+        self.index[places] = index.to(self.index.device)
+        self.written += len(index)
+
+    def opinion(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
+        r"""The neighbours' mean label distribution, with its gradient to :math:`\alpha, \beta`.
+
+        Args:
+            edges: Graph generator.
+            z: Features of the images.
+            index: Which training images they are.
+
+        Shapes:
+            - **input:** :math:`(N, F)`, :math:`(N)`
+            - **output:** :math:`(N, K)`, rows sum to 1
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            similarity = unit_rows(z.detach()) @ self.features.t()
+        weight = edges.expected_weight(similarity)
+        others = (index.to(self.index.device).unsqueeze(1) != self.index) & (self.index >= 0)
+        weight = weight * others
+        num_classes = self.targets.size(1)
+        with torch.autocast(z.device.type, enabled=False):
+            # A copy: the backward pass may come after the next push.
+            votes = weight @ self.targets.to(weight.dtype, copy=True)
+        return (votes + PRIOR / num_classes) / (weight.sum(1, keepdim=True) + PRIOR)

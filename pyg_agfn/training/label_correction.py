@@ -1,0 +1,182 @@
+"""AGFN's ``--recipe best``: labels are corrected by what the graph's neighbours say of them.
+
+The paper's graph joins the images of one batch and leaves their labels as they are. Here it
+also joins each image to thousands of past ones, and where these and an averaged teacher contradict
+a label, what is learned is softly theirs. Sources of the parts: mean teacher (Tarvainen and
+Valpola, NeurIPS 2017), cross-batch memory (Wang et al., CVPR 2020), soft correction of labels
+(Reed et al., *Training deep neural networks on noisy labels with bootstrapping*, ICLR workshop
+2015), neighbours as judges of labels and the loss of the graph's own parameters (Goldberger et
+al., *Neighbourhood components analysis*, NeurIPS 2004).
+"""
+
+from collections.abc import Callable
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_agfn.distributed import gather_rows
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, mean_teacher
+from pyg_agfn.rivals.objective import Objective, full_precision
+
+Judges = Literal["nobody", "teacher", "neighbours", "both"]
+Heads = Literal["graph", "both"]
+
+#: Epochs in which the correction grows to its full share.
+RAMP = 5
+
+
+def correct_labels(labels: Tensor, opinion: Tensor, share: float = 1.0) -> Tensor:
+    r"""Label distributions that are moved towards an opinion, the more it contradicts the label.
+
+    .. math::
+        t_i = (1 - c_i) \, y_i + c_i \, o_i, \qquad
+        c_i = s \left( 1 - \frac{o_{i, y_i}}{\max_k o_{ik}} \right)
+
+    A label that the opinion finds likeliest stays as it is.
+
+    Args:
+        labels (Tensor): Given labels :math:`y`.
+        opinion (Tensor): Distributions :math:`o`, rows sum to 1.
+        share (float): :math:`s`, 0 for no correction. (default: :obj:`1.0`)
+
+    Shapes:
+        - **input:** :math:`(N)`, :math:`(N, K)`
+        - **output:** :math:`(N, K)`, rows sum to 1
+    """
+    given = F.one_hot(labels, opinion.size(1)).to(opinion.dtype)
+    agreed = (opinion * given).sum(1, keepdim=True) / opinion.amax(1, keepdim=True)
+    return given.lerp(opinion, share * (1 - agreed))
+
+
+class LabelCorrection(Objective):
+    r"""Loss of AGFN's answers against corrected labels, and the loss of :math:`\alpha, \beta`.
+
+    In a step, teacher and memory give each image an opinion of its label
+    (:class:`~pyg_agfn.nn.CrossBatchMemory`), :func:`correct_labels` makes targets of label and
+    opinion, and the images enter the memory with the teacher's features and these targets. What
+    :math:`W` minimizes is the mean loss of the heads. What :math:`\alpha, \beta` minimize is the
+    neighbours' cross-entropy with the targets,
+    :math:`-\sum_k t_{ik} \log q_{ik}`, by its true gradient through Eq. 3 and 4.
+
+    Args:
+        criterion: Loss of logits :math:`(N, K)` and distributions :math:`(N, K)`.
+        decay (float): Of the averaged teacher; 0 for none, then the model judges itself.
+        memory (int): Past images that the graph sees; 0 for none.
+        judges (str): Whose opinion corrects the labels. ``"both"``: the mean of the two.
+        heads (str): ``"graph"`` learns the answers over the batch's graph, as the paper does;
+            ``"both"`` also each image's by itself, so that it can do without company.
+        begin_epoch (int): First epoch with a graph and corrected labels, from 1.
+
+    Raises:
+        ValueError: Neighbours are to judge, and there is no memory of them.
+    """
+
+    own_graph_loss = True
+
+    def __init__(
+        self,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+        decay: float,
+        memory: int,
+        judges: Judges,
+        heads: Heads,
+        begin_epoch: int,
+    ) -> None:
+        super().__init__(criterion)
+        if judges in ("neighbours", "both") and not memory:
+            raise ValueError(f"judges={judges!r} needs a memory of neighbours")
+        self.decay = decay
+        self.memory_size = memory
+        self.judges = judges
+        self.heads = heads
+        self.begin_epoch = begin_epoch
+
+    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+        assert isinstance(model, AGFNClassifier)
+        self.teacher = mean_teacher(model, self.decay) if self.decay else None
+        self.memory = None
+        if self.memory_size:
+            num_classes = model.classifier.out_features
+            memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
+            self.memory = memory.to(model.classifier.weight.device)
+
+    def __call__(
+        self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        assert isinstance(model, AGFNClassifier)
+        z = model.agfn.projector(model.features(images))
+        alone = full_precision(model.classifier(model.agfn.normalizer.dense_forward(z, None)))
+        seen, believed = self._judge(model, images, z, alone)
+        share = min(1.0, max(0, epoch - self.begin_epoch + 1) / RAMP)
+        targets, self.graph_loss = self._targets(model, seen, believed, labels, index, share)
+        if self.memory is not None:
+            self.memory.push(*map(gather_rows, (seen, targets, index.to(labels.device))))
+        loss, logits = self.criterion(alone, targets), alone
+        if model.agfn.use_graph:
+            logits = full_precision(model.classifier(model.agfn.propagate(z)))
+            joined = self.criterion(logits, targets.repeat(len(logits) // len(targets), 1))
+            loss = joined if self.heads == "graph" else (loss + joined) / 2
+        return loss, logits, labels.repeat(len(logits) // len(labels))
+
+    @torch.no_grad()
+    def _judge(
+        self, model: AGFNClassifier, images: Tensor, z: Tensor, alone: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Projected features to find neighbours by, (N, F), and class probabilities, (N, K)."""
+        if self.teacher is None:
+            return z.detach(), alone.detach().softmax(1)
+        self.teacher.update_parameters(model)
+        teacher = cast(AGFNClassifier, self.teacher.module)
+        z = teacher.agfn.projector(teacher.features(images))
+        logits = teacher.classifier(teacher.agfn.normalizer.dense_forward(z, None))
+        return z, full_precision(logits).softmax(1)
+
+    def _targets(
+        self,
+        model: AGFNClassifier,
+        seen: Tensor,
+        believed: Tensor,
+        labels: Tensor,
+        index: Tensor,
+        share: float,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What is learned of the images, (N, K), and what their neighbours' answer costs."""
+        opinions = [believed] if self.judges in ("teacher", "both") else []
+        neighbours = None
+        if self.memory is not None and share > 0:
+            neighbours = self.memory.opinion(model.agfn.edges, seen, index)
+            if self.judges in ("neighbours", "both"):
+                opinions.append(neighbours.detach().to(believed.dtype))
+        if opinions:
+            targets = correct_labels(labels, torch.stack(opinions).mean(0), share)
+        else:
+            targets = F.one_hot(labels, believed.size(1)).to(believed.dtype)
+        if neighbours is None:
+            return targets, None
+        return targets, -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()
+
+    def trained(self, model: BaselineClassifier) -> BaselineClassifier:
+        if self.teacher is None:
+            return model
+        teacher = cast(AGFNClassifier, self.teacher.module)
+        teacher.agfn.use_graph = cast(AGFNClassifier, model).agfn.use_graph
+        return teacher
+
+    def state_dict(self) -> dict[str, Tensor]:
+        parts = {"teacher": self.teacher, "memory": self.memory}
+        return {
+            f"{name}.{key}": tensor
+            for name, module in parts.items()
+            if module is not None
+            for key, tensor in module.state_dict().items()
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, module in (("teacher", self.teacher), ("memory", self.memory)):
+            if module is not None:
+                prefix = f"{name}."
+                module.load_state_dict(
+                    {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+                )

@@ -25,11 +25,11 @@ class Objective:
 
     #: Whether a batch brings 2N images: N, and behind them each one's mirrored view.
     mirrored = False
-    #: What the graph's own parameters minimize in the step, where it is something else than the
-    #: loss; set by a call that has learned it.
+    #: What the graph's own parameters minimize, where that is something else than the loss; set by
+    #: a call for its step.
     graph_loss: Tensor | None = None
-    #: Whether the graph's parameters have such a loss of their own.
-    own_graph_loss = False
+    #: Whether it needs more than the features, so that a step cannot ask it twice.
+    one_pass = False
 
     def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.criterion = criterion

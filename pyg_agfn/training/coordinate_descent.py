@@ -79,13 +79,7 @@ class CoordinateDescent:
         graph there are S logits and targets to an image, draw after draw.
         """
         learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
-        if self.objective.own_graph_loss:
-            with self.fabric.autocast():
-                loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
-            if learn_graph and self.objective.graph_loss is not None:
-                self._descend(self.objective.graph_loss, self.graph, self.optimizers[1:])
-            self._descend(loss, self.weights, self.optimizers[:1])
-        elif learn_graph and not self.joint:
+        if learn_graph and not (self.joint or self.objective.one_pass):
             with self.fabric.autocast():
                 features = self.model.features(images)
                 held = self.objective.of_features(self.model, features.detach(), labels)[0]
@@ -96,6 +90,9 @@ class CoordinateDescent:
         else:
             with self.fabric.autocast():
                 loss, logits, targets = self.objective(self.model, images, labels, index, epoch)
+            if learn_graph and self.objective.graph_loss is not None:
+                self._descend(self.objective.graph_loss, self.graph, self.optimizers[1:])
+                learn_graph = False
             group = self.weights + self.graph if learn_graph else self.weights
             self._descend(loss, group, self.optimizers if learn_graph else self.optimizers[:1])
         self.scaler.update()

@@ -63,7 +63,8 @@ class LabelCorrection(Objective):
     Args:
         criterion: Loss of logits :math:`(N, K)` and distributions :math:`(N, K)`.
         decay (float): Of the averaged teacher; 0 for none, then the model judges itself.
-        memory (int): Past images that the graph sees; 0 for none.
+        memory (int): Past images that the graph sees; 0 for none, then :math:`\alpha, \beta`
+            minimize the heads' loss, as in the paper.
         judges (str): Whose opinion corrects the labels. ``"both"``: the mean of the two.
         heads (str): ``"graph"`` learns the answers over the batch's graph, as the paper does;
             ``"both"`` also each image's by itself, so that it can do without company.
@@ -73,7 +74,7 @@ class LabelCorrection(Objective):
         ValueError: Neighbours are to judge, and there is no memory of them.
     """
 
-    own_graph_loss = True
+    one_pass = True
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class LabelCorrection(Objective):
         if self.memory_size:
             num_classes = model.classifier.out_features
             memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
-            self.memory = memory.to(model.classifier.weight.device)
+            self.memory = memory.to(model.classifier.weight)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int

@@ -14,11 +14,12 @@ from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import synchronize_batch_norm
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import SelfCure, make_objective
+from pyg_agfn.rivals import SelfCure
 from pyg_agfn.run_folder import ModelCard
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.fit import choose_objective
+from pyg_agfn.training.options import RECIPES
 
 CPU = torch.device("cpu")
 
@@ -31,6 +32,8 @@ CASES = {
     "agfn feature gradient": ("agfn", {}, {"feature_gradient": True}),
     "agfn probability": ("agfn", {}, {"estimator": "probability", "average": False}),
     "agfn local": ("agfn", {"graph_span": "local"}, {}),
+    "agfn best": ("agfn", {**RECIPES["best"], "memory": 50, "pretrain_epochs": 0}, {}),
+    "agfn teacher": ("agfn", {"teacher": 0.9, "judges": "teacher", "pretrain_epochs": 0}, {}),
     "threshold-gcn": ("threshold-gcn", {}, {}),
     "center-loss": ("center-loss", {}, {}),
     "scn": ("scn", {}, {}),
@@ -50,7 +53,7 @@ def dataset() -> ImageDataset:
 
 
 def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
-    options = TrainOptions(lr=0.02, lr_graph=3.0, batch_size=20, **given)
+    options = TrainOptions(**{"lr": 0.02, "lr_graph": 3.0, "batch_size": 20, **given})
     data = dataset()
     torch.manual_seed(0)
     card = ModelCard(
@@ -62,7 +65,7 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
     synchronize_batch_norm(model, CPU)
     if isinstance(model, AGFNClassifier):
         model.agfn.global_graph = options.graph_span == "global"
-    objective = make_objective(method, LOSSES["cross-entropy"])
+    objective = choose_objective(options, method)
     objective.begin(model, len(data))
     if isinstance(objective, SelfCure):
         objective.relabel_epoch, objective.relabel_margin = 1, 0.0

@@ -42,6 +42,24 @@ def test_a_saved_configuration_gives_the_same_options_again(tmp_path):
     assert parse_options(["--config", str(tmp_path / "config.json")]) == options
 
 
+def test_a_recipe_is_under_what_is_given_and_over_the_data_set():
+    best = parse_options(["--recipe", "best", "--dataset", "mnist", "--root", "x"])
+    assert (best.teacher, best.memory, best.judges, best.heads) == (0.99, 4096, "both", "both")
+    assert (best.alpha, best.beta, best.graph_optimizer) == (8.0, -4.0, "adam")
+    assert (best.lr, best.epochs) == (0.05, 20)  # what all methods share stays
+    without = parse_options(["--recipe", "best", "--memory", "0", "--judges", "teacher"])
+    assert (without.memory, without.judges, without.teacher) == (0, "teacher", 0.99)
+    paper = parse_options(["--recipe", "paper"])
+    assert paper == parse_options([])
+    assert (paper.teacher, paper.memory, paper.judges, paper.heads) == (0, 0, "nobody", "graph")
+
+
+def test_a_saved_recipe_is_the_same_again(tmp_path):
+    options = TrainOptions.for_dataset("digits", recipe="best", teacher=0.5)
+    options.save(tmp_path / "config.json")
+    assert parse_options(["--config", str(tmp_path / "config.json")]) == options
+
+
 def test_data_sets_defaults_are_options():
     for name, defaults in DATASET_DEFAULTS.items():
         TrainOptions.for_dataset(name, root=Path("x"), **{})

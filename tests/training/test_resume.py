@@ -93,7 +93,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
     assert metrics(one) == metrics(other)
     assert log(one) == log(other)
-    assert len(log(one)) == 2
+    assert len(log(one)) == metrics(one)["epochs"]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,23 @@ def test_killed_inside_an_epoch_it_goes_on_to_the_same_run(method, whole, tmp_pa
     resume_run(folder_of(tmp_path), {}, QUIET)
     assert_same_run(folder_of(tmp_path), whole(method))
     assert not (folder_of(tmp_path) / FILE).exists()
+
+
+@pytest.mark.parametrize("given", [{}, {"teacher": 0.0, "judges": "neighbours"}], ids=str)
+def test_the_recipe_with_teacher_and_memory_goes_on_to_the_same_run(given, tmp_path, monkeypatch):
+    runs = []
+    for name in ("whole", "killed"):
+        best = {"recipe": "best", "memory": 100, "lr_graph": 0.05, "epochs": 3, **given}
+        run = options(tmp_path / name, "agfn", **best)
+        if name == "whole":
+            train_methods(run, QUIET)
+        else:
+            kill_after(2 * STEPS + 1, monkeypatch, lambda: train_methods(run, QUIET))  # noqa: B023
+            resume_run(folder_of(tmp_path / name), {}, QUIET)
+        runs.append(folder_of(tmp_path / name))
+    assert_same_run(*runs)
+    alpha = json.loads((runs[0] / "metrics.json").read_text())["alpha"]
+    assert abs(alpha - 8.0) > 0.01  # it has learned
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""The recipe's targets and losses against their formulas, and what they are for."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.fabric import Fabric
+
+from pyg_agfn.datasets import Digits
+from pyg_agfn.errors import InputError
+from pyg_agfn.nn import AGFNClassifier, normalize_features
+from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.label_correction import LabelCorrection, correct_labels
+from pyg_agfn.transforms import PoissonEdges
+
+
+def test_a_label_is_moved_as_far_as_it_is_contradicted():
+    opinion = torch.tensor([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.0, 0.0, 1.0]])
+    labels = torch.tensor([1, 0, 0])
+    expected = [[0.0, 1.0, 0.0], [0.4 + 0.6 * 0.2, 0.3, 0.18], [0.0, 0.0, 1.0]]
+    torch.testing.assert_close(correct_labels(labels, opinion), torch.tensor(expected))
+    half = correct_labels(labels, opinion, share=0.5)
+    torch.testing.assert_close(half[1], torch.tensor([0.7 + 0.3 * 0.2, 0.15, 0.09]))
+    assert torch.equal(correct_labels(labels, opinion, 0.0), F.one_hot(labels, 3).float())
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(12, 1, 8, 8), torch.arange(12) % 3, torch.arange(100, 112)
+
+
+def build(**parts):
+    torch.manual_seed(0)
+    edges = PoissonEdges(4.0, -1.0)
+    model = AGFNClassifier("small-cnn", 3, 1, hidden_channels=6, edges=edges).train()
+    settings = {"decay": 0.9, "memory": 30, "judges": "both", "heads": "both", "begin_epoch": 1}
+    objective = LabelCorrection(F.cross_entropy, **{**settings, **parts})
+    objective.begin(model, 200)
+    return model, objective
+
+
+def test_the_loss_is_the_heads_mean_against_the_corrected_labels(batch):
+    images, labels, index = batch
+    model, objective = build()
+    model.agfn.edges.mode = "expectation"
+    objective(model, images, labels, index, 5)  # fills the memory
+    assert int((objective.memory.index >= 0).sum()) == 12
+    index = index - 50
+    before = {name: tensor.clone() for name, tensor in objective.state_dict().items()}
+    loss, logits, targets = objective(model, images, labels, index, 5)
+
+    teacher = objective.teacher.module
+    seen = teacher.agfn.projector(teacher.features(images))
+    believed = teacher.classifier(seen @ teacher.agfn.normalizer.conv.lin.weight.t()).softmax(1)
+    objective.memory.load_state_dict(
+        {name.removeprefix("memory."): t for name, t in before.items() if "memory." in name}
+    )
+    neighbours = objective.memory.opinion(model.agfn.edges, seen, index)
+    learned = correct_labels(labels, (believed + neighbours) / 2).detach()
+    z = model.agfn.projector(model.features(images))
+    h = z @ model.agfn.normalizer.conv.lin.weight.t()
+    joined = normalize_features(h, model.agfn.edges.adjacency(z))[0]
+    expected = sum(
+        -(learned * model.classifier(x).log_softmax(1)).sum(1).mean() / 2 for x in (h, joined)
+    )
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits, model.classifier(joined), rtol=1e-4, atol=1e-5)
+    assert torch.equal(targets, labels)
+    of_graph = -(learned * neighbours.log()).sum(1).mean()
+    torch.testing.assert_close(objective.graph_loss, of_graph, rtol=1e-4, atol=1e-5)
+
+
+def test_before_its_epoch_and_without_parts_it_is_the_papers_loss(batch):
+    images, labels, index = batch
+    for parts in ({"begin_epoch": 6}, {"judges": "nobody", "memory": 0, "decay": 0.0}):
+        model, objective = build(heads="graph", **parts)
+        model.agfn.edges.mode = "expectation"
+        loss, logits, _ = objective(model, images, labels, index, 5)
+        assert objective.graph_loss is None
+        torch.testing.assert_close(loss, F.cross_entropy(model(images), labels))
+        torch.testing.assert_close(logits, model(images))
+
+
+def test_the_correction_grows_over_its_first_epochs(batch):
+    images, labels, index = batch
+    moved = []
+    for epoch in (1, 2, 5, 9):
+        model, objective = build(judges="teacher", begin_epoch=1)
+        objective(model, images, labels, index, epoch)
+        kept = objective.memory.targets[:12].gather(1, labels.unsqueeze(1))
+        moved.append(float((1 - kept).mean()))
+    assert moved[1] == pytest.approx(2 * moved[0], rel=1e-4)
+    assert moved[2] == pytest.approx(5 * moved[0], rel=1e-4)
+    assert moved[3] == moved[2] > 0.01
+
+
+@pytest.mark.parametrize("parts", [{}, {"decay": 0.0}, {"judges": "neighbours"}])
+def test_each_group_descends_its_own_loss(batch, parts):
+    images, labels, index = batch
+    model, objective = build(**parts)
+    given = {"lr": 0.0, "weight_decay": 0.0, "lr_graph": 0.1, "graph_optimizer": "adam"}
+    options = TrainOptions.for_dataset("digits", **given)
+    descent = CoordinateDescent(Fabric(accelerator="cpu", devices=1), model, objective, options, 10)
+    descent.step(images, labels, index, 5)
+    alpha = float(model.agfn.edges.alpha)
+    weight = model.classifier.weight.clone()
+    descent.step(images, labels, index - 50, 5)
+    assert abs(float(model.agfn.edges.alpha) - alpha) > 0.01
+    assert torch.equal(model.classifier.weight, weight)  # lr 0
+    options = TrainOptions.for_dataset("digits", **{**given, "lr": 0.1, "lr_graph": 0.0})
+    descent = CoordinateDescent(Fabric(accelerator="cpu", devices=1), model, objective, options, 10)
+    alpha = float(model.agfn.edges.alpha)
+    descent.step(images, labels, index - 20, 5)
+    assert float(model.agfn.edges.alpha) == alpha
+    assert not torch.equal(model.classifier.weight, weight)
+
+
+def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
+    """Raw pixels of digits as features: no training, only the graph."""
+    data = Digits().with_noise(0.3, seed=0)
+    z = torch.as_tensor(data.images).flatten(1).float()
+    z = z - z.mean(0)
+    edges = PoissonEdges(1.0, 0.0)
+    memory = LabelCorrection(F.cross_entropy, 0.0, 900, "neighbours", "graph", 1)
+    model = AGFNClassifier("small-cnn", 10, 1, hidden_channels=64, edges=edges)
+    memory.begin(model, len(z))
+    labels = F.one_hot(data.labels, 10).float()
+    memory.memory.push(z[:900], labels[:900], torch.arange(900))
+    asked = torch.arange(900)
+
+    def right() -> float:
+        with torch.no_grad():
+            opinion = memory.memory.opinion(edges, z[:900], asked)
+        found = correct_labels(data.labels[:900], opinion).argmax(1)
+        return float((found == data.true_labels[:900]).double().mean())
+
+    assert float((data.labels == data.true_labels).double().mean()) == pytest.approx(0.7, abs=0.01)
+    before = right()
+    optimizer = torch.optim.Adam(edges.parameters(), 0.1)
+    for _ in range(150):
+        opinion = memory.memory.opinion(edges, z[:900], asked)
+        optimizer.zero_grad()
+        (-(labels[:900] * opinion.log()).sum(1).mean()).backward()
+        optimizer.step()
+    assert -edges.beta.item() / edges.alpha.item() > 0.25  # below this cosine nobody is a neighbour
+    assert right() > before + 0.05
+
+
+def test_neighbours_cannot_judge_without_a_memory():
+    with pytest.raises(InputError, match="--judges both needs --memory"):
+        TrainOptions.for_dataset("digits", judges="both")
+    with pytest.raises(ValueError, match="needs a memory"):
+        build(memory=0)

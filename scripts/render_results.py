@@ -1,11 +1,13 @@
 """Prints a table of the paper from a file of results, as Markdown."""
 
+from functools import partial
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import TARGETS
+from pyg_agfn.reproduction.grid import TARGETS, target_name
 from pyg_agfn.reproduction.render import render
+from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.results_file import ResultsFile
 
 
@@ -16,13 +18,17 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
     which.add_argument("--figure", type=int, choices=(4,), help="accuracies of figure 4")
-    parser.add_argument("--dataset", help="default: ferplus, and mnist for figure 4")
+    which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
+    parser.add_argument(
+        "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
+    )
     arguments = parser.parse_args()
-    target = f"table-{arguments.table}" if arguments.table else f"figure-{arguments.figure}"
+    target = target_name(arguments.table, arguments.figure)
     if not arguments.results.is_file():
         raise InputError(f"{arguments.results}: there is no such file")
     records = ResultsFile(arguments.results).records()
-    print(render(target, records, arguments.dataset or TARGETS[target].dataset), end="")
+    draw = render_ablation if arguments.ablation else partial(render, target)
+    print(draw(records, arguments.dataset or TARGETS[target].dataset), end="")
     return 0
 
 

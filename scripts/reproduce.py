@@ -2,12 +2,14 @@
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.reproduction.figures import draw_figure
-from pyg_agfn.reproduction.grid import METHODS, TARGETS, grid, quick
+from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, quick, target_name
 from pyg_agfn.reproduction.render import render
+from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
 from pyg_agfn.training import parse_options
@@ -28,8 +30,9 @@ def main() -> int:
     failed = run_grid(cells, base.out, results, console)
     for path in arguments.list:
         measure_subset(cells, base.out, path, results, console)
-    if arguments.table or arguments.figure == 4:
-        print(render(arguments.target, results.records(), base.dataset))
+    if arguments.table or arguments.figure == 4 or arguments.ablation:
+        draw = render_ablation if arguments.ablation else partial(render, arguments.target)
+        print(draw(results.records(), base.dataset))
     if arguments.figure:
         points = 200 if arguments.quick else 2000
         print(draw_figure(arguments.target, every, results, arguments.pictures, points))
@@ -47,8 +50,11 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
     which.add_argument("--figure", type=int, choices=(1, 3, 4, 5))
-    parser.add_argument("--dataset", help="default: ferplus, and mnist for figure 4")
-    parser.add_argument("--method", nargs="+", choices=METHODS, default=METHODS)
+    which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
+    parser.add_argument(
+        "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
+    )
+    parser.add_argument("--method", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every Nth run, from the Ith")
     parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
@@ -61,15 +67,15 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     arguments, training = parser.parse_known_args()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         parser.error("not under torchrun: start the command several times, or give --shard")
-    arguments.target = (
-        f"table-{arguments.table}" if arguments.table else f"figure-{arguments.figure}"
-    )
+    arguments.target = target_name(arguments.table, arguments.figure)
     target = TARGETS[arguments.target]
 
     if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
         parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
     given = {word.split("=")[0] for word in training}
-    own = {"--" + name.replace("_", "-") for name in (*target.varied, "seed", "noise_file")}
+    own = {
+        "--" + name.replace("_", "-") for name in (*target.varied, "seed", "noise_file", "recipe")
+    }
     if given & own:
         parser.error(f"{' '.join(sorted(given & own))}: {arguments.target} sets it itself")
     try:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import cell_name
+from pyg_agfn.reproduction.grid import cell_name, row_of, settings
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.run_folder import load_answers
 from pyg_agfn.training import TrainOptions, load_datasets
@@ -65,10 +65,10 @@ def draw_figure(
 
 
 def _first_seed(cells: Sequence[TrainOptions]) -> dict[str, TrainOptions]:
-    """By method, the run of the first seed."""
+    """By row, the run of the first seed."""
     found: dict[str, TrainOptions] = {}
     for options in cells:
-        found.setdefault(options.method[0], options)
+        found.setdefault(row_of(settings(options)), options)
     return found
 
 

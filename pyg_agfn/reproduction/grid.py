@@ -10,10 +10,13 @@ from typing import Any, get_args
 
 from pyg_agfn.run_folder import Method
 from pyg_agfn.training import TrainOptions, load_datasets
-from pyg_agfn.training.options import PLACES
+from pyg_agfn.training.options import PLACES, RECIPES
 
-METHODS: tuple[Method, ...] = get_args(Method)
-WITH_AND_WITHOUT: tuple[Method, ...] = ("baseline", "agfn")
+#: AGFN by its other recipe.
+BEST = "agfn-best"
+#: What a table compares: every method, and AGFN by its other recipe.
+ROWS: tuple[str, ...] = (*get_args(Method), BEST)
+WITH_AND_WITHOUT = ("baseline", "agfn")
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,30 @@ class Target:
         title: What it shows.
         varied: The options that differ between its runs, and their values in turn; ``None``
             stands for the value that the user chose.
-        methods: The methods it compares.
+        rows: What it compares, of :data:`ROWS`.
+        variants: Or, by its name, what differs in each of its runs.
         dataset: Its data set where the user names none.
     """
 
     title: str
     varied: dict[str, tuple[Any, ...]]
-    methods: tuple[Method, ...] = METHODS
+    rows: tuple[str, ...] = ROWS
+    variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     dataset: str = "ferplus"
 
+
+#: The recipe, and it without each of its parts.
+ABLATION: dict[str, dict[str, Any]] = {
+    "all parts": {},
+    "α, β held": {"lr_graph": 0.0},
+    "α, β from 1 and 0": {"alpha": 1.0, "beta": 0.0},
+    "no teacher": {"teacher": 0.0},
+    "only the teacher judges": {"judges": "teacher"},
+    "only neighbours judge": {"judges": "neighbours"},
+    "no memory": {"judges": "teacher", "memory": 0},
+    "labels as given": {"judges": "nobody"},
+    "graph head only": {"heads": "graph"},
+}
 
 _CLEAN = {"noise": (0.0,)}
 _BACKBONES = {"noise": (0.0,), "backbone": ("resnet18", "resnet34", "resnet152")}
@@ -51,25 +69,59 @@ TARGETS = {
     ),
     "figure-4": Target("MNIST, 10% wrong labels", {"noise": (0.1,)}, dataset="mnist"),
     "figure-5": Target("ambiguous images", _CLEAN, WITH_AND_WITHOUT),
+    "ablation": Target("the recipe's parts", {}, (BEST,), ABLATION, dataset="digits"),
 }
 
 
+def target_name(table: int | None, figure: int | None) -> str:
+    """The key of :data:`TARGETS` of a table or a figure; of neither, the ablation's."""
+    if table:
+        return f"table-{table}"
+    return f"figure-{figure}" if figure else "ablation"
+
+
 def grid(
-    target: str, base: TrainOptions, methods: Sequence[Method], seeds: Sequence[int]
+    target: str, base: TrainOptions, rows: Sequence[str], seeds: Sequence[int]
 ) -> list[TrainOptions]:
-    """The runs of a table or figure, each with one method; all of the first seed come first."""
-    chosen = [method for method in TARGETS[target].methods if method in methods]
+    """The runs of a table or figure, each of one row; all of the first seed come first.
+
+    What the base sets of the recipe's own options holds for :data:`BEST` alone; an ``alpha``,
+    ``beta`` or ``lr_graph`` for both recipes.
+    """
+    wanted = TARGETS[target]
+    chosen = [row for row in wanted.rows if row in rows]
     settings: list[dict[str, Any]] = [{}]
-    for name, values in TARGETS[target].varied.items():
+    for name, values in wanted.varied.items():
         settings = [{**setting, name: value} for setting in settings for value in values]
     if target == "figure-3":  # its bars are Table 5
         settings += [{"noise": 0.0, "backbone": name} for name in _BACKBONES["backbone"][1:]]
+    if wanted.variants:
+        settings = list(wanted.variants.values())
     return [
-        dataclasses.replace(base, **setting, method=(method,), seed=seed, noise_file=None)
+        dataclasses.replace(base, **{**_of_row(row, base), **setting}, seed=seed, noise_file=None)
         for seed in seeds
         for setting in settings
-        for method in chosen
+        for row in chosen
     ]
+
+
+def _of_row(row: str, base: TrainOptions) -> dict[str, Any]:
+    """Method and recipe of a row."""
+    if row == BEST:
+        own = {k: v for k, v in RECIPES["best"].items() if getattr(base, k) == _DEFAULTS[k]}
+        return {"method": ("agfn",), "recipe": "best", **own}
+    shared = ("alpha", "beta", "lr_graph")
+    parts = {name: _DEFAULTS[name] for name in RECIPES["best"] if name not in shared}
+    return {"method": (row,), "recipe": "paper", **parts}
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainOptions)}
+
+
+def row_of(settings: dict[str, Any]) -> str:
+    """The row of a run, by its settings as JSON has them."""
+    method: str = settings["method"][0]
+    return BEST if method == "agfn" and settings.get("recipe") == "best" else method
 
 
 def quick(base: TrainOptions) -> TrainOptions:
@@ -93,9 +145,14 @@ def same_settings(recorded: dict[str, Any], options: TrainOptions) -> bool:
 
 def chosen_settings(chosen: dict[str, Any], dataset: str) -> dict[str, Any]:
     """The settings that are not the data set's defaults."""
-    needs_root = None if dataset == "digits" else Path()
-    defaults = settings(TrainOptions.for_dataset(dataset, root=needs_root))  # type: ignore[arg-type]
+    defaults = default_settings(dataset)
     return {name: value for name, value in chosen.items() if value != defaults.get(name)}
+
+
+def default_settings(dataset: str) -> dict[str, Any]:
+    """The data set's defaults, as JSON has them."""
+    needs_root = None if dataset == "digits" else Path()
+    return settings(TrainOptions.for_dataset(dataset, root=needs_root))  # type: ignore[arg-type]
 
 
 def cell_name(options: TrainOptions) -> str:
@@ -103,9 +160,10 @@ def cell_name(options: TrainOptions) -> str:
 
     What is at its default does not enter the name: a new option must not orphan finished runs.
     """
-    chosen = chosen_settings(settings(options), options.dataset)
+    every = settings(options)
+    chosen = chosen_settings(every, options.dataset)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
     return (
-        f"{options.dataset}-{options.method[0]}-{options.backbone}-noise{options.noise:g}"
+        f"{options.dataset}-{row_of(every)}-{options.backbone}-noise{options.noise:g}"
         f"-batch{options.batch_size}-seed{options.seed}-{digest[:8]}"
     )

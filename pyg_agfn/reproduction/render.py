@@ -12,17 +12,25 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import METHODS, TARGETS, chosen_settings
+from pyg_agfn.reproduction.grid import (
+    BEST,
+    ROWS,
+    TARGETS,
+    chosen_settings,
+    default_settings,
+    row_of,
+)
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.results_file import Record, check_record, unpack
+from pyg_agfn.training.options import RECIPES
 
-#: A row's key: method, share of wrong labels, backbone, batch size, subset.
+#: A row's key: its name, share of wrong labels, backbone, batch size, subset.
 Key = tuple[str, float, str, int, str]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one method and setting, one a seed.
+    """The runs of one row and setting, one a seed.
 
     Attributes:
         seeds: In ascending order.
@@ -48,11 +56,16 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
         for recipe, rows in _by_recipe(target, records, dataset)
     ]
     if not parts:
-        raise InputError(
-            f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
-            f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
-        )
+        raise nothing_finished(target, dataset)
     return "\n\n".join(parts) + "\n"
+
+
+def nothing_finished(target: str, dataset: str) -> InputError:
+    """That a table has no run yet, and how to get it."""
+    return InputError(
+        f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
+        f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
+    )
 
 
 def _by_recipe(
@@ -65,15 +78,15 @@ def _by_recipe(
         check_record(record)
         found = record["settings"]
         subset = record.get("subset", "")
-        if found["dataset"] != dataset or found["method"][0] not in wanted.methods:
+        if found["dataset"] != dataset or row_of(found) not in wanted.rows:
             continue
         if any(found.get(name) not in values for name, values in wanted.varied.items()):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
-        recipe = {k: v for k, v in found.items() if k not in ("method", "seed", *wanted.varied)}
+        recipe = _common(found, dataset, ("method", "recipe", "seed", *wanted.varied))
         key = (
-            found["method"][0],
+            row_of(found),
             found["noise"],
             found["backbone"],
             found["batch_size"],
@@ -81,10 +94,26 @@ def _by_recipe(
         )
         groups[json.dumps(recipe, sort_keys=True)][key].append(record)
     for recipe_text, rows in groups.items():
-        yield json.loads(recipe_text), {key: _row(group) for key, group in rows.items()}
+        yield json.loads(recipe_text), {key: row_of_records(group) for key, group in rows.items()}
 
 
-def _row(records: Sequence[Record]) -> Row:
+def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:
+    """What a run has in common with the other rows of its table."""
+    # An option that did not exist yet was as it is now without being given.
+    common = {**default_settings(dataset), **found}
+    if row_of(found) == BEST:
+        for name, value in RECIPES["best"].items():
+            if common[name] == value:
+                common[name] = default_settings(dataset)[name]
+    return {name: value for name, value in common.items() if name not in own}
+
+
+def row_of_records(records: Sequence[Record]) -> Row:
+    """The runs of one row, by their seeds.
+
+    Raises:
+        InputError: They are measured on different images.
+    """
     records = sorted(records, key=lambda record: record["settings"]["seed"])
     metrics = [record["metrics"] for record in records if "metrics" in record]
     images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
@@ -104,7 +133,7 @@ def _row(records: Sequence[Record]) -> Row:
 def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
-    lines = [_recipe_line(target, dataset, recipe, rows)]
+    lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
     if target == "table-5":
         lines += _backbone_table(dataset, rows)
     else:
@@ -117,13 +146,14 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
     return "\n".join(lines)
 
 
-def _recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
-    first = next(iter(rows.values()))
+def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
+    """What a table shows, and the command that makes it."""
+    first = rows[0]
     split = recipe["eval_split"]
     chosen = chosen_settings(recipe, dataset)
     chosen.pop("dataset", None)
     flags = "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
-    seeds = sorted({seed for row in rows.values() for seed in row.seeds})
+    seeds = sorted({seed for row in rows for seed in row.seeds})
     root = "" if dataset == "digits" else " --root DATA"
     command = (
         f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root} "
@@ -152,16 +182,16 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
-    for method in [m for m in METHODS if m in rows]:
+    for method in [m for m in ROWS if m in rows]:
         row = rows[method]
-        bank = _mean(row.accuracy)
+        bank = mean_and_spread(row.accuracy)
         cells = [method, f"**{bank}**" if method == best else bank]
-        cells.append(_difference(row, rows.get("baseline")) if method != "baseline" else "")
+        cells.append(difference(row, rows.get("baseline")) if method != "baseline" else "")
         if not subset:
             metrics = row.metrics
             memorized = [m["memorized"] for m in metrics if m["memorized"] is not None]
             cells += [
-                _mean([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+                mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
                 f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
                 f"{100 * statistics.mean(memorized):.1f}%" if memorized else "-",
                 f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
@@ -169,23 +199,33 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
         if quoted:
             cells.append(f"{quoted[method]:.2f}" if method in quoted else "")
         lines.append("| " + " | ".join(cells) + " |")
-    for name in [name for name in quoted if name not in METHODS]:
+    for name in [name for name in quoted if name not in ROWS]:
         lines.append(f"| {name} |" + " |" * (len(heads) - 2) + f" {quoted[name]:.2f} |")
     return [*lines, "", _standing(rows)]
 
 
 def _standing(rows: dict[str, Row]) -> str:
-    """Where AGFN stands, in words."""
-    others = {method: row for method, row in rows.items() if method != "agfn"}
-    if "agfn" not in rows or not others:
+    """Where AGFN stands, by either recipe, in words."""
+
+    def mean(name: str) -> float:
+        return statistics.mean(rows[name].accuracy)
+
+    ours = [name for name in rows if name in ("agfn", BEST)]
+    rivals = [name for name in rows if name not in ours]
+    if not ours or not rivals:
         return "AGFN is not among these runs."
-    rival = max(others, key=lambda method: statistics.mean(others[method].accuracy))
-    ours, theirs = (statistics.mean(rows[name].accuracy) for name in ("agfn", rival))
-    if ours == theirs:
-        return f"AGFN is level with {rival}."
-    standing = "AGFN leads, ahead of" if ours > theirs else "AGFN does not lead; it is behind"
-    points = abs(100 * (ours - theirs))
-    return f"{standing} {rival} by {points:.2f} points{_p(rows['agfn'], rows[rival])}."
+    rival = max(rivals, key=mean)
+    sentences = []
+    for name in ours:
+        title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
+        points = 100 * (mean(name) - mean(rival))
+        if points == 0:
+            sentences.append(f"{title} is level with {rival}.")
+            continue
+        standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
+        p = _p(rows[name], rows[rival])
+        sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
+    return " ".join(sentences)
 
 
 def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
@@ -194,7 +234,7 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
     lines.append("|" + "---|" * 7)
     by_network = {(key[2], key[0]): row for key, row in rows.items()}
     for backbone in TARGETS["table-5"].varied["backbone"]:
-        for method in TARGETS["table-5"].methods:
+        for method in TARGETS["table-5"].rows:
             row = by_network.get((backbone, method))
             if row is None:
                 continue
@@ -202,9 +242,9 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
             metrics = row.metrics
             cells = [
                 backbone if method == "baseline" else f"{backbone} + AGFN",
-                _mean(row.accuracy),
-                _difference(row, alone) if method != "baseline" else "",
-                _mean([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+                mean_and_spread(row.accuracy),
+                difference(row, alone) if method != "baseline" else "",
+                mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
                 f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
                 f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
                 f"{QUOTED_BACKBONES[backbone, method]:.2f}",
@@ -213,13 +253,15 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
     return lines
 
 
-def _mean(shares: Sequence[float]) -> str:
+def mean_and_spread(shares: Sequence[float]) -> str:
+    """Mean of shares in %, and over several their standard deviation."""
     values = [100 * share for share in shares]
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{spread}"
 
 
-def _difference(row: Row, other: Row | None) -> str:
+def difference(row: Row, other: Row | None) -> str:
+    """Points to another row, with the paired test's p."""
     if other is None:
         return ""
     points = 100 * (statistics.mean(row.accuracy) - statistics.mean(other.accuracy))

@@ -1,33 +1,44 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from pyg_agfn.reproduction.grid import METHODS, cell_name, grid, quick, same_settings, settings
+from pyg_agfn.reproduction.grid import (
+    ABLATION,
+    ROWS,
+    cell_name,
+    grid,
+    quick,
+    row_of,
+    same_settings,
+    settings,
+)
+from pyg_agfn.training import TrainOptions
 
 
 def test_table_2_is_every_method_at_two_noise_levels_the_first_seed_first(base):
-    cells = grid("table-2", base, METHODS, [3, 1])
-    assert [c.seed for c in cells] == [3] * 16 + [1] * 16
-    assert [c.method[0] for c in cells[:8]] == list(METHODS)
-    assert [c.noise for c in cells[:16]] == [0.1] * 8 + [0.2] * 8
-    assert len({cell_name(c) for c in cells}) == 32
+    cells = grid("table-2", base, ROWS, [3, 1])
+    assert [c.seed for c in cells] == [3] * 18 + [1] * 18
+    assert [row_of(settings(c)) for c in cells[:9]] == list(ROWS)
+    assert [c.noise for c in cells[:18]] == [0.1] * 9 + [0.2] * 9
+    assert len({cell_name(c) for c in cells}) == 36
 
 
 @pytest.mark.parametrize("target", ["table-1", "table-3", "table-4"])
 def test_the_subsets_are_measured_on_the_runs_of_table_1(base, target):
-    names = [cell_name(c) for c in grid(target, base, METHODS, [0])]
-    assert names == [cell_name(c) for c in grid("table-1", base, METHODS, [0])]
-    assert len(names) == 8
+    names = [cell_name(c) for c in grid(target, base, ROWS, [0])]
+    assert names == [cell_name(c) for c in grid("table-1", base, ROWS, [0])]
+    assert len(names) == 9
 
 
 def test_backbones_and_batch_sizes_are_with_and_without_agfn(base):
-    cells = grid("table-5", base, METHODS, [0])
+    cells = grid("table-5", base, ROWS, [0])
     assert [(c.backbone, c.method[0]) for c in cells] == [
         (backbone, method)
         for backbone in ("resnet18", "resnet34", "resnet152")
         for method in ("baseline", "agfn")
     ]
-    cells = grid("figure-3", base, METHODS, [0])
+    cells = grid("figure-3", base, ROWS, [0])
     sizes = [c.batch_size for c in cells if c.backbone == base.backbone and c.method[0] == "agfn"]
     assert sizes == [4, 8, 16, 32, 64, 128, 256, 512]
     assert {c.backbone for c in cells} == {base.backbone, "resnet34", "resnet152"}
@@ -35,6 +46,35 @@ def test_backbones_and_batch_sizes_are_with_and_without_agfn(base):
 
 def test_only_the_chosen_methods_run(base):
     assert [c.method for c in grid("figure-4", base, ("scn", "agfn"), [0])] == [("scn",), ("agfn",)]
+
+
+def test_a_run_has_the_name_it_had_before_there_were_recipes():
+    base = TrainOptions.for_dataset("mnist", root=Path("anywhere"))
+    names = [cell_name(c) for c in grid("figure-4", base, ("baseline", "label-smoothing"), [0])]
+    assert names == [
+        "mnist-baseline-resnet18-noise0.1-batch256-seed0-0d0234fd",
+        "mnist-label-smoothing-resnet18-noise0.1-batch256-seed0-bafbae2f",
+    ]
+
+
+def test_the_best_recipe_is_a_row_of_its_own_and_of_it_alone(base):
+    base = dataclasses.replace(base, teacher=0.5, lr_graph=0.3)
+    scn, paper, best = grid("table-1", base, ("agfn-best", "agfn", "scn"), [0])
+    assert (best.recipe, best.method, best.memory, best.heads) == ("best", ("agfn",), 4096, "both")
+    assert (best.teacher, best.alpha, best.lr_graph) == (0.5, 8.0, 0.3)
+    assert (paper.recipe, paper.teacher, paper.memory, paper.alpha) == ("paper", 0.0, 0, 1.0)
+    assert paper.lr_graph == 0.3
+    assert (scn.recipe, scn.teacher) == ("paper", 0.0)
+    assert cell_name(best).startswith("digits-agfn-best-small-cnn-noise0-")
+
+
+def test_the_ablation_leaves_out_one_part_at_a_time(base):
+    cells = grid("ablation", base, ROWS, [0, 1])
+    assert len({cell_name(c) for c in cells}) == 2 * len(ABLATION) == len(cells)
+    whole = cells[0]
+    for options, changed in zip(cells, ABLATION.values(), strict=False):
+        assert options == dataclasses.replace(whole, **changed)
+        assert (options.seed, options.noise) == (0, base.noise)
 
 
 def test_a_name_is_of_what_a_run_is_not_of_where(base, tmp_path):

@@ -1,0 +1,78 @@
+"""What the best recipe is worth without each of its parts, as a Markdown table."""
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pyg_agfn.reproduction.grid import BEST, TARGETS, default_settings, row_of
+from pyg_agfn.reproduction.render import (
+    Row,
+    difference,
+    mean_and_spread,
+    nothing_finished,
+    recipe_line,
+    row_of_records,
+)
+from pyg_agfn.reproduction.results_file import Record, check_record
+from pyg_agfn.training.options import RECIPES
+
+
+def render_ablation(records: Sequence[Record], dataset: str) -> str:
+    """A table for each set of options that the runs have in common.
+
+    Raises:
+        InputError: No record belongs to it.
+    """
+    groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        check_record(record)
+        found = {**default_settings(dataset), **record["settings"]}
+        if found["dataset"] != dataset or row_of(found) != BEST or "metrics" not in record:
+            continue
+        name = _variant(found)
+        if name is not None:
+            own = {*RECIPES["best"], "method", "recipe", "seed"}
+            rest = {key: value for key, value in found.items() if key not in own}
+            groups[json.dumps(rest, sort_keys=True)][name].append(record)
+    if not groups:
+        raise nothing_finished("ablation", dataset)
+    tables = []
+    for rest_text, by_name in groups.items():
+        rows = {
+            name: row_of_records(by_name[name])
+            for name in TARGETS["ablation"].variants
+            if name in by_name
+        }
+        head = recipe_line("ablation", dataset, json.loads(rest_text), list(rows.values()))
+        tables.append("\n".join([head, "", *_table(rows)]))
+    return "\n\n".join(tables) + "\n"
+
+
+def _variant(found: dict[str, Any]) -> str | None:
+    """Which run of the ablation these settings are."""
+    for name, changed in TARGETS["ablation"].variants.items():
+        if all(found[key] == value for key, value in {**RECIPES["best"], **changed}.items()):
+            return name
+    return None
+
+
+def _table(rows: dict[str, Row]) -> list[str]:
+    heads = ["", "bank", "to all parts", "single", "leak", "memorized", "α", "β"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    every = rows.get("all parts")
+    for name, row in rows.items():
+        metrics = row.metrics
+        memorized = [m["memorized"] for m in metrics if m["memorized"] is not None]
+        cells = [
+            name,
+            mean_and_spread(row.accuracy),
+            difference(row, every) if row is not every else "",
+            mean_and_spread([m["accuracy"]["single"] for m in metrics]),
+            f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
+            f"{100 * statistics.mean(memorized):.1f}%" if memorized else "-",
+            *(f"{statistics.mean(m[key] for m in metrics):.2f}" for key in ("alpha", "beta")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines

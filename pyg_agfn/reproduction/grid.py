@@ -50,6 +50,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no memory": {"judges": "teacher", "memory": 0},
     "labels as given": {"judges": "nobody"},
     "graph head only": {"heads": "graph"},
+    "head without graph only": {"heads": "alone"},
 }
 
 _CLEAN = {"noise": (0.0,)}

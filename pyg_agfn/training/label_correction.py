@@ -21,7 +21,7 @@ from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, me
 from pyg_agfn.rivals.objective import Objective, full_precision
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
-Heads = Literal["graph", "both"]
+Heads = Literal["graph", "alone", "both"]
 
 #: Epochs in which the correction grows to its full share.
 RAMP = 5
@@ -67,7 +67,8 @@ class LabelCorrection(Objective):
             minimize the heads' loss, as in the paper.
         judges (str): Whose opinion corrects the labels. ``"both"``: the mean of the two.
         heads (str): ``"graph"`` learns the answers over the batch's graph, as the paper does;
-            ``"both"`` also each image's by itself, so that it can do without company.
+            ``"alone"`` each image's by itself; ``"both"`` the two, so that the same weights can do
+            without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
 
     Raises:
@@ -115,7 +116,7 @@ class LabelCorrection(Objective):
         if self.memory is not None:
             self.memory.push(*map(gather_rows, (seen, targets, index.to(labels.device))))
         loss, logits = self.criterion(alone, targets), alone
-        if model.agfn.use_graph:
+        if model.agfn.use_graph and self.heads != "alone":
             logits = full_precision(model.classifier(model.agfn.propagate(z)))
             joined = self.criterion(logits, targets.repeat(len(logits) // len(targets), 1))
             loss = joined if self.heads == "graph" else (loss + joined) / 2

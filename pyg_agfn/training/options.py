@@ -79,7 +79,7 @@ class TrainOptions:
     memory: int = option(0, "agfn: past images among which an image's neighbours are found")
     judges: Judges = option("nobody", "agfn: whose opinion corrects the training labels")
     heads: Heads = option(
-        "graph", "agfn: both: learn the answers over the graph and each image's by itself"
+        "graph", "agfn: learn the answers over the graph, each image's alone, or both"
     )
     graph_optimizer: Literal["sgd", "adam"] = option("sgd", "what updates alpha and beta")
     loss: LossName = option(

@@ -82,6 +82,15 @@ def test_before_its_epoch_and_without_parts_it_is_the_papers_loss(batch):
         torch.testing.assert_close(logits, model(images))
 
 
+def test_the_head_without_a_graph_learns_the_image_alone(batch):
+    images, labels, index = batch
+    model, objective = build(heads="alone", judges="nobody")
+    loss, logits, _ = objective(model, images, labels, index, 5)
+    model.agfn.use_graph = False
+    torch.testing.assert_close(logits, model(images))
+    torch.testing.assert_close(loss, F.cross_entropy(model(images), labels))
+
+
 def test_the_correction_grows_over_its_first_epochs(batch):
     images, labels, index = batch
     moved = []

@@ -13,6 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from small_run import small_run
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.training import TrainOptions, resume_run, train_methods
@@ -24,17 +25,11 @@ TIMES = ("seconds_per_epoch", "peak_memory_gib")
 
 
 def options(out: Path, checkpoint_seconds: float = 1e6) -> TrainOptions:
-    return TrainOptions.for_dataset(
-        "digits",
-        out=out,
+    return small_run(
+        out,
         method=("agfn",),
-        train_size=130,
         batch_size=32,
         epochs=10,
-        pretrain_epochs=1,
-        feature_dim=16,
-        eval_draws=1,
-        bank_size=64,
         lr_graph=10.0,
         augment=True,
         checkpoint_seconds=checkpoint_seconds,

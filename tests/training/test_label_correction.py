@@ -112,16 +112,16 @@ def test_each_group_descends_its_own_loss(batch, parts):
     options = TrainOptions.for_dataset("digits", **given)
     descent = CoordinateDescent(Fabric(accelerator="cpu", devices=1), model, objective, options, 10)
     descent.step(images, labels, index, 5)
-    alpha = float(model.agfn.edges.alpha)
+    alpha = model.agfn.edges.alpha.item()
     weight = model.classifier.weight.clone()
     descent.step(images, labels, index - 50, 5)
-    assert abs(float(model.agfn.edges.alpha) - alpha) > 0.01
+    assert abs(model.agfn.edges.alpha.item() - alpha) > 0.01
     assert torch.equal(model.classifier.weight, weight)  # lr 0
     options = TrainOptions.for_dataset("digits", **{**given, "lr": 0.1, "lr_graph": 0.0})
     descent = CoordinateDescent(Fabric(accelerator="cpu", devices=1), model, objective, options, 10)
-    alpha = float(model.agfn.edges.alpha)
+    alpha = model.agfn.edges.alpha.item()
     descent.step(images, labels, index - 20, 5)
-    assert float(model.agfn.edges.alpha) == alpha
+    assert model.agfn.edges.alpha.item() == alpha
     assert not torch.equal(model.classifier.weight, weight)
 
 
@@ -154,6 +154,17 @@ def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
         optimizer.step()
     assert -edges.beta.item() / edges.alpha.item() > 0.25  # below this cosine nobody is a neighbour
     assert right() > before + 0.05
+
+
+def test_what_is_kept_is_the_teacher_if_there_is_one(batch):
+    model, objective = build()
+    objective(model, *batch, 5)
+    model.agfn.use_graph = False
+    kept = objective.trained(model)
+    assert kept is objective.teacher.module
+    assert not kept.agfn.use_graph
+    model, objective = build(decay=0.0)
+    assert objective.trained(model) is model
 
 
 def test_neighbours_cannot_judge_without_a_memory():

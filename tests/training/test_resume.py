@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from rich.console import Console
 from safetensors.torch import load_file
+from small_run import small_run
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.training import TrainOptions, parse_resume, resume_run, train_methods
@@ -23,20 +24,9 @@ STEPS = 4  # an epoch: 130 images, batches of 32
 
 
 def options(out: Path, method: str, **given) -> TrainOptions:
-    small = {
-        "train_size": 130,
-        "batch_size": 32,
-        "epochs": 2,
-        "pretrain_epochs": 1,
-        "feature_dim": 16,
-        "samples": 2,
-        "eval_draws": 1,
-        "bank_size": 64,
-        "lr_graph": 10.0,
-        "augment": True,
-        "checkpoint_seconds": 0.0,
-    }
-    return TrainOptions.for_dataset("digits", out=out, method=(method,), **{**small, **given})
+    small = {"batch_size": 32, "samples": 2, "lr_graph": 10.0, "augment": True}
+    small["checkpoint_seconds"] = 0.0
+    return small_run(out, method=(method,), **{**small, **given})
 
 
 class KilledError(Exception):

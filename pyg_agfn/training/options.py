@@ -211,7 +211,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "beta": -4.0,
         "teacher": 0.99,
         "memory": 4096,
-        "judges": "both",
+        "judges": "neighbours",
         "heads": "both",
         "graph_optimizer": "adam",
         "lr_graph": 0.02,

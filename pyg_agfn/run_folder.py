@@ -51,6 +51,9 @@ Method = Literal[
 #: Methods whose samples see each other.
 GRAPH_METHODS: tuple[Method, ...] = ("threshold-gcn", "agfn")
 
+#: AGFN by ``--recipe best``, in tables and pictures.
+BEST = "agfn-best"
+
 FORMAT = 1
 
 #: Most of anything that a card counts, and most references.
@@ -163,6 +166,22 @@ class Run:
     card: ModelCard
     model: BaselineClassifier
     references: References | None
+
+
+def run_label(method: str, recipe: object) -> str:
+    """What a run is called beside others: its method, and AGFN's other recipe :data:`BEST`."""
+    return BEST if method == "agfn" and recipe == "best" else method
+
+
+def label_of_folder(folder: Path, card: ModelCard) -> str:
+    """The same of a run folder, which may have lost its ``config.json``.
+
+    Raises:
+        InputError: The file is there and cannot be read.
+    """
+    config = folder / "config.json"
+    recipe = read_json(config).get("recipe") if config.exists() else None
+    return run_label(card.method, recipe)
 
 
 def save_model(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, run_script
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.run_folder import label_of_folder, load_run
 from pyg_agfn.visualization.learning_curves import plot_learning_curves, read_history
 from pyg_agfn.visualization.picture_file import check_ending
 
@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
     check_ending(arguments.out)
-    histories = {str(load_run(f).card.method): read_history(f) for f in arguments.runs}
+    histories = {label_of_folder(f, load_run(f).card): read_history(f) for f in arguments.runs}
     plot_learning_curves(histories, arguments.out, arguments.title)
     return 0
 

@@ -15,8 +15,10 @@ from pyg_agfn.run_folder import (
     Method,
     ModelCard,
     References,
+    label_of_folder,
     load_answers,
     load_run,
+    run_label,
     save_answers,
     save_model,
 )
@@ -249,3 +251,13 @@ def test_answers_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "answers.safetensors").write_bytes(b"not tensors")
     with pytest.raises(InputError, match=r"answers\.safetensors: cannot be read"):
         load_answers(tmp_path)
+
+
+def test_a_run_is_called_by_its_method_and_agfn_by_its_recipe_too(tmp_path):
+    assert run_label("agfn", "best") == "agfn-best"
+    assert run_label("agfn", "paper") == run_label("agfn", None) == "agfn"
+    assert run_label("scn", "best") == "scn"  # it has no recipe
+    card = ModelCard("agfn", "small-cnn", ("a", "b"), 1, 8, 8)
+    assert label_of_folder(tmp_path, card) == "agfn"
+    (tmp_path / "config.json").write_text('{"recipe": "best"}')
+    assert label_of_folder(tmp_path, card) == "agfn-best"

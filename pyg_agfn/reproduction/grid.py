@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pyg_agfn.run_folder import Method
+from pyg_agfn.run_folder import BEST, Method, run_label
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.training.options import PLACES, RECIPES
 
-#: AGFN by its other recipe.
-BEST = "agfn-best"
 #: What a table compares: every method, and AGFN by its other recipe.
 ROWS: tuple[str, ...] = (*get_args(Method), BEST)
 WITH_AND_WITHOUT = ("baseline", "agfn")
@@ -121,8 +119,7 @@ _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainOpti
 
 def row_of(settings: dict[str, Any]) -> str:
     """The row of a run, by its settings as JSON has them."""
-    method: str = settings["method"][0]
-    return BEST if method == "agfn" and settings.get("recipe") == "best" else method
+    return run_label(settings["method"][0], settings.get("recipe"))
 
 
 def quick(base: TrainOptions) -> TrainOptions:

@@ -13,7 +13,6 @@ from torch import Tensor
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import (
-    BEST,
     ROWS,
     TARGETS,
     chosen_settings,
@@ -22,6 +21,7 @@ from pyg_agfn.reproduction.grid import (
 )
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.results_file import Record, check_record, unpack
+from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 
 #: A row's key: its name, share of wrong labels, backbone, batch size, subset.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from pyg_agfn.reproduction.grid import BEST, TARGETS, default_settings, row_of
+from pyg_agfn.reproduction.grid import TARGETS, default_settings, row_of
 from pyg_agfn.reproduction.render import (
     Row,
     difference,
@@ -16,6 +16,7 @@ from pyg_agfn.reproduction.render import (
     row_of_records,
 )
 from pyg_agfn.reproduction.results_file import Record, check_record
+from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 
 

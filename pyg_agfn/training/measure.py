@@ -63,6 +63,7 @@ def measure(
         "dataset": options.dataset,
         "split": options.eval_split,
         "method": method,
+        "recipe": options.recipe,
         "noise": float(train.wrong_labels.double().mean()),
         "seed": options.seed,
         "epochs": options.epochs,

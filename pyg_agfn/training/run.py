@@ -21,7 +21,7 @@ from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.run_files import read_json, refuse_links, write_json
-from pyg_agfn.run_folder import save_answers, save_model
+from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
@@ -266,7 +266,8 @@ def save_run(folder: Path, trained: Trained) -> None:
     """Model, bank, learning curves and, last, the metrics: where they are, the run was finished."""
     save_model(folder, trained.card, trained.model, trained.references)
     save_answers(folder, trained.answers)
-    plot_learning_curves({trained.card.method: trained.history}, folder / "learning_curve.png")
+    label = run_label(trained.card.method, trained.metrics["recipe"])
+    plot_learning_curves({label: trained.history}, folder / "learning_curve.png")
     write_json(folder / "metrics.json", trained.metrics)
 
 
@@ -288,7 +289,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     for row in results:
         accuracy, memorized = row["accuracy"], row["memorized"]
         table.add_row(
-            row["method"],
+            run_label(row["method"], row.get("recipe")),
             _percent(accuracy["bank"]),
             f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
             _percent(accuracy["single"]),
@@ -306,4 +307,5 @@ def _percent(share: float) -> str:
 
 def _run_name(options: TrainOptions, method: str) -> str:
     noise = "list" if options.noise_file else f"{options.noise:g}"
-    return f"{options.dataset}-{method}-noise{noise}-seed{options.seed}"
+    label = run_label(method, options.recipe)
+    return f"{options.dataset}-{label}-noise{noise}-seed{options.seed}"

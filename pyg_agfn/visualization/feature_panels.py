@@ -16,7 +16,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.run_folder import Run, label_of_folder, load_run
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.embedding import embed
@@ -140,9 +140,9 @@ def _features(
     fabric = make_fabric(options)
     model = run.model.to(fabric.device)
     x = extract_features(model, Batches(images, 256, fabric.device), fabric.autocast())
-    method = run.card.method
+    label = label_of_folder(run.folder, run.card)
     if not isinstance(model, AGFNClassifier) or run.references is None:
-        return {method: x.cpu()}
+        return {label: x.cpu()}
     projected = model.agfn.projector(x)
     if of_training:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
@@ -152,4 +152,4 @@ def _features(
     else:
         bank = run.references.bank.to(fabric.device)
         normalized = torch.cat([bank(part) for part in x.split(1024)])
-    return {f"{method}, before": projected.cpu(), f"{method}, after": normalized.cpu()}
+    return {f"{label}, before": projected.cpu(), f"{label}, after": normalized.cpu()}

@@ -44,7 +44,12 @@ def test_a_saved_configuration_gives_the_same_options_again(tmp_path):
 
 def test_a_recipe_is_under_what_is_given_and_over_the_data_set():
     best = parse_options(["--recipe", "best", "--dataset", "mnist", "--root", "x"])
-    assert (best.teacher, best.memory, best.judges, best.heads) == (0.99, 4096, "neighbours", "both")
+    assert (best.teacher, best.memory, best.judges, best.heads) == (
+        0.99,
+        4096,
+        "neighbours",
+        "both",
+    )
     assert (best.alpha, best.beta, best.graph_optimizer) == (8.0, -4.0, "adam")
     assert (best.lr, best.epochs) == (0.05, 20)  # what all methods share stays
     without = parse_options(["--recipe", "best", "--memory", "0", "--judges", "teacher"])

@@ -149,14 +149,13 @@ def test_unknown_backbone_is_refused():
         build_backbone("vgg")
 
 
-@pytest.mark.parametrize("size", [32, 48, 64, 96])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_tiny_maps_are_convolved_as_torchvision_does(name, size):
+@pytest.mark.parametrize("size", [28, 48])  # down to 1x1 and to 2x2
+def test_tiny_maps_are_convolved_as_torchvision_does(size):
     import torchvision
 
     torch.manual_seed(0)
-    ours = build_backbone(name).double()
-    theirs = torchvision.models.get_model(name)
+    ours = build_backbone("resnet18").double()
+    theirs = torchvision.models.resnet18()
     theirs.fc = nn.Identity()
     theirs.double().load_state_dict(ours.state_dict())
     images = torch.randn(3, 3, size, size).double()

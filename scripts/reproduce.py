@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.figures import draw_figure
 from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, quick, target_name
 from pyg_agfn.reproduction.render import render
@@ -22,6 +23,9 @@ def main() -> int:
     if arguments.quick:
         base = quick(base)
     every = grid(arguments.target, base, arguments.method, arguments.seeds)
+    if not every:
+        rows = ", ".join(TARGETS[arguments.target].rows)
+        raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
     index, count = arguments.shard
     cells = every[index::count]
     results = ResultsFile(arguments.results or base.out / "results.jsonl")

@@ -42,6 +42,9 @@ def draw_figure(
     Raises:
         InputError: Nothing can be written.
     """
+    shown = SHOWN.get(target, ())
+    if shown and not set(shown) & set(_first_seed(cells)):
+        return f"{target} is not drawn: it shows {', '.join(shown)}, and none of these is chosen"
     finished = [options for options in cells if results.has(options)]
     if len(finished) < (1 if target == "figure-3" else len(cells)):
         missing = len(cells) - len(finished)

@@ -37,6 +37,27 @@ def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
     assert methods == [["baseline"], ["agfn"]]
 
 
+def test_a_figure_of_which_nothing_is_chosen_is_not_drawn(script):
+    small = [*SMALL[:-3], "--method", "gce"]
+    result = script("reproduce.py", "--figure", 4, *small)
+    assert result.returncode == 0, result.stderr
+    assert "figure-4 is not drawn: it shows baseline, center-loss, agfn, and none" in result.stdout
+
+
+def test_the_ablation_is_run_and_rendered(script, monkeypatch):
+    from pyg_agfn.reproduction import grid
+
+    monkeypatch.setitem(grid.TARGETS, "ablation", few := grid.TARGETS["ablation"])
+    for name in list(few.variants)[2:]:
+        monkeypatch.delitem(few.variants, name)
+    small = ["--seeds", "0", "--quick", "--feature-dim", "16"]
+    result = script("reproduce.py", "--ablation", *small)
+    assert result.returncode == 0, result.stderr
+    assert "| all parts |" in result.stdout
+    assert "| α, β held |" in result.stdout
+    assert result.stdout.rstrip().endswith("| 8.00 | -4.00 |")  # the held ones
+
+
 @pytest.mark.parametrize("figure", [1, 3, 4, 5])
 def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, figure):
     if figure == 3:
@@ -65,7 +86,12 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "one of the arguments --table --figure is required"),
+        ([], "one of the arguments --table --figure --ablation is required"),
+        (
+            ["--table", "5", "--root", "x", "--method", "scn", "eac"],
+            "--method: table-5 compares baseline, agfn, and none is chosen",
+        ),
+        (["--ablation", "--recipe", "paper"], "--recipe: ablation sets it itself"),
         (["--table", "6"], "invalid choice"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "5", "--backbone=resnet18"], "--backbone: table-5 sets it itself"),
@@ -91,6 +117,7 @@ def test_bad_input_is_one_line(script, arguments, complaint):
     [
         (["missing.jsonl", "--table", "1"], "missing.jsonl: there is no such file"),
         ([__file__, "--table", "1"], "no finished run of table-1 on ferplus"),
+        ([__file__, "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
     ],
 )
 def test_rendering_bad_input_is_one_line(script, arguments, complaint):

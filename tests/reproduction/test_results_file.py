@@ -7,7 +7,7 @@ import torch
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, settings
-from pyg_agfn.reproduction.results_file import ResultsFile, pack, unpack
+from pyg_agfn.reproduction.results_file import ResultsFile, check_record, pack, unpack
 
 
 def add_many(path: Path, writer: int) -> None:
@@ -66,3 +66,10 @@ def test_packed_booleans_come_back(n):
     correct = torch.rand(n) < 0.7
     assert torch.equal(unpack(pack(correct), n), correct)
     assert len(pack(correct)) <= n / 6 + 8
+
+
+def test_the_results_in_the_documents_are_of_runs():
+    records = ResultsFile(Path(__file__).parents[2] / "docs" / "results.jsonl").records()
+    assert records
+    for record in records:
+        check_record(record)

@@ -1,12 +1,13 @@
 """AGFN's ``--recipe best``: labels are corrected by what the graph's neighbours say of them.
 
-The paper's graph joins the images of one batch and leaves their labels as they are. Here it
-also joins each image to thousands of past ones, and where these and an averaged teacher contradict
-a label, what is learned is softly theirs. Sources of the parts: mean teacher (Tarvainen and
-Valpola, NeurIPS 2017), cross-batch memory (Wang et al., CVPR 2020), soft correction of labels
-(Reed et al., *Training deep neural networks on noisy labels with bootstrapping*, ICLR workshop
-2015), neighbours as judges of labels and the loss of the graph's own parameters (Goldberger et
-al., *Neighbourhood components analysis*, NeurIPS 2004).
+The paper's graph joins the images of one batch and leaves their labels as they are. Here it also
+joins each image to thousands of past ones, and where these contradict a label, what is learned is
+softly theirs.
+
+Sources of the parts: mean teacher (Tarvainen and Valpola, NeurIPS 2017), cross-batch memory (Wang
+et al., CVPR 2020), soft correction of labels (Reed et al., *Training deep neural networks on noisy
+labels with bootstrapping*, ICLR workshop 2015), the loss of the graph's own parameters (Goldberger
+et al., *Neighbourhood components analysis*, NeurIPS 2004).
 """
 
 from collections.abc import Callable

@@ -113,7 +113,7 @@ def expectation_over_all_graphs(x, alpha, beta, loss):
     """E_A[loss(A)] as a differentiable function of α and β."""
     probability = edge_probability(alpha * cosine_similarity(x) + beta)
     chance = torch.where(GRAPHS == 1, probability, 1 - probability).flatten(1).prod(1)
-    assert float(chance.sum()) == pytest.approx(1.0, abs=1e-12)
+    assert chance.sum().item() == pytest.approx(1.0, abs=1e-12)
     return (chance * loss(GRAPHS)).sum()
 
 

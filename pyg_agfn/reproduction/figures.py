@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import cell_name, row_of, settings
+from pyg_agfn.reproduction.grid import cell_name
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.run_folder import load_answers
+from pyg_agfn.run_folder import load_answers, run_label
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
 from pyg_agfn.visualization.feature_panels import caption, compare_features, save_numbers
@@ -71,7 +71,7 @@ def _first_seed(cells: Sequence[TrainOptions]) -> dict[str, TrainOptions]:
     """By row, the run of the first seed."""
     found: dict[str, TrainOptions] = {}
     for options in cells:
-        found.setdefault(row_of(settings(options)), options)
+        found.setdefault(run_label(options.method[0], options.recipe), options)
     return found
 
 

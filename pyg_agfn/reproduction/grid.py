@@ -1,6 +1,7 @@
 """Which runs a table or a figure of the paper is made of."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -147,6 +148,12 @@ def chosen_settings(chosen: dict[str, Any], dataset: str) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value != defaults.get(name)}
 
 
+def known_settings(recorded: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """A record's settings; an option that did not exist yet was as it is now by default."""
+    return {**default_settings(dataset), **recorded}
+
+
+@functools.cache
 def default_settings(dataset: str) -> dict[str, Any]:
     """The data set's defaults, as JSON has them."""
     needs_root = None if dataset == "digits" else Path()
@@ -158,10 +165,10 @@ def cell_name(options: TrainOptions) -> str:
 
     What is at its default does not enter the name: a new option must not orphan finished runs.
     """
-    every = settings(options)
-    chosen = chosen_settings(every, options.dataset)
+    chosen = chosen_settings(settings(options), options.dataset)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+    label = run_label(options.method[0], options.recipe)
     return (
-        f"{options.dataset}-{row_of(every)}-{options.backbone}-noise{options.noise:g}"
+        f"{options.dataset}-{label}-{options.backbone}-noise{options.noise:g}"
         f"-batch{options.batch_size}-seed{options.seed}-{digest[:8]}"
     )

@@ -17,6 +17,7 @@ from pyg_agfn.reproduction.grid import (
     TARGETS,
     chosen_settings,
     default_settings,
+    known_settings,
     row_of,
 )
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
@@ -99,8 +100,7 @@ def _by_recipe(
 
 def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:
     """What a run has in common with the other rows of its table."""
-    # An option that did not exist yet was as it is now without being given.
-    common = {**default_settings(dataset), **found}
+    common = known_settings(found, dataset)
     if row_of(found) == BEST:
         for name, value in RECIPES["best"].items():
             if common[name] == value:
@@ -189,11 +189,10 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
         cells.append(difference(row, rows.get("baseline")) if method != "baseline" else "")
         if not subset:
             metrics = row.metrics
-            memorized = [m["memorized"] for m in metrics if m["memorized"] is not None]
             cells += [
                 mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
-                f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
-                f"{100 * statistics.mean(memorized):.1f}%" if memorized else "-",
+                leak_cell(metrics),
+                memorized_cell(metrics),
                 f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
             ]
         if quoted:
@@ -245,7 +244,7 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
                 mean_and_spread(row.accuracy),
                 difference(row, alone) if method != "baseline" else "",
                 mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
-                f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
+                leak_cell(metrics),
                 f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
                 f"{QUOTED_BACKBONES[backbone, method]:.2f}",
             ]
@@ -258,6 +257,17 @@ def mean_and_spread(shares: Sequence[float]) -> str:
     values = [100 * share for share in shares]
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{spread}"
+
+
+def leak_cell(metrics: Sequence[dict[str, Any]]) -> str:
+    """Mean leak over the seeds, in points."""
+    return f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}"
+
+
+def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
+    """Mean share of the wrong labels that are memorized, in %; a dash where there are none."""
+    shares = [m["memorized"] for m in metrics if m["memorized"] is not None]
+    return f"{100 * statistics.mean(shares):.1f}%" if shares else "-"
 
 
 def difference(row: Row, other: Row | None) -> str:

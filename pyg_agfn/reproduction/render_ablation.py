@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from pyg_agfn.reproduction.grid import TARGETS, default_settings, row_of
+from pyg_agfn.reproduction.grid import TARGETS, known_settings, row_of
 from pyg_agfn.reproduction.render import (
     Row,
     difference,
+    leak_cell,
     mean_and_spread,
+    memorized_cell,
     nothing_finished,
     recipe_line,
     row_of_records,
@@ -29,7 +31,7 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
     groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         check_record(record)
-        found = {**default_settings(dataset), **record["settings"]}
+        found = known_settings(record["settings"], dataset)
         if found["dataset"] != dataset or row_of(found) != BEST or "metrics" not in record:
             continue
         name = _variant(found)
@@ -65,14 +67,13 @@ def _table(rows: dict[str, Row]) -> list[str]:
     every = rows.get("all parts")
     for name, row in rows.items():
         metrics = row.metrics
-        memorized = [m["memorized"] for m in metrics if m["memorized"] is not None]
         cells = [
             name,
             mean_and_spread(row.accuracy),
             difference(row, every) if row is not every else "",
             mean_and_spread([m["accuracy"]["single"] for m in metrics]),
-            f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}",
-            f"{100 * statistics.mean(memorized):.1f}%" if memorized else "-",
+            leak_cell(metrics),
+            memorized_cell(metrics),
             *(f"{statistics.mean(m[key] for m in metrics):.2f}" for key in ("alpha", "beta")),
         ]
         lines.append("| " + " | ".join(cells) + " |")

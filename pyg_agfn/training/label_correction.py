@@ -110,52 +110,57 @@ class LabelCorrection(Objective):
     ) -> tuple[Tensor, Tensor, Tensor]:
         assert isinstance(model, AGFNClassifier)
         z = model.agfn.projector(model.features(images))
-        alone = full_precision(model.classifier(model.agfn.normalizer.dense_forward(z, None)))
-        seen, believed = self._judge(model, images, z, alone)
+        judge, seen = self._judge(model, images, z)
         share = min(1.0, max(0, epoch - self.begin_epoch + 1) / RAMP)
-        targets, self.graph_loss = self._targets(model, seen, believed, labels, index, share)
+        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, share)
         if self.memory is not None:
             self.memory.push(*map(gather_rows, (seen, targets, index.to(labels.device))))
-        loss, logits = self.criterion(alone, targets), alone
-        if model.agfn.use_graph and self.heads != "alone":
-            logits = full_precision(model.classifier(model.agfn.propagate(z)))
-            joined = self.criterion(logits, targets.repeat(len(logits) // len(targets), 1))
-            loss = joined if self.heads == "graph" else (loss + joined) / 2
-        return loss, logits, labels.repeat(len(logits) // len(labels))
+        answers = []
+        if self.heads != "graph" or not model.agfn.use_graph:
+            answers.append(model.agfn.normalizer.dense_forward(z, None))
+        if self.heads != "alone" and model.agfn.use_graph:
+            answers.append(model.agfn.propagate(z))
+        losses = []
+        for x in answers:
+            logits = full_precision(model.classifier(x))
+            losses.append(self.criterion(logits, targets.repeat(len(logits) // len(targets), 1)))
+        return torch.stack(losses).mean(), logits, labels.repeat(len(logits) // len(labels))
 
     @torch.no_grad()
     def _judge(
-        self, model: AGFNClassifier, images: Tensor, z: Tensor, alone: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Projected features to find neighbours by, (N, F), and class probabilities, (N, K)."""
+        self, model: AGFNClassifier, images: Tensor, z: Tensor
+    ) -> tuple[AGFNClassifier, Tensor]:
+        """The teacher, or the model itself, and its projected features of the images, (N, F)."""
         if self.teacher is None:
-            return z.detach(), alone.detach().softmax(1)
+            return model, z.detach()
         self.teacher.update_parameters(model)
         teacher = cast(AGFNClassifier, self.teacher.module)
-        z = teacher.agfn.projector(teacher.features(images))
-        logits = teacher.classifier(teacher.agfn.normalizer.dense_forward(z, None))
-        return z, full_precision(logits).softmax(1)
+        return teacher, teacher.agfn.projector(teacher.features(images))
 
     def _targets(
         self,
         model: AGFNClassifier,
+        judge: AGFNClassifier,
         seen: Tensor,
-        believed: Tensor,
         labels: Tensor,
         index: Tensor,
         share: float,
     ) -> tuple[Tensor, Tensor | None]:
         """What is learned of the images, (N, K), and what their neighbours' answer costs."""
-        opinions = [believed] if self.judges in ("teacher", "both") else []
-        neighbours = None
-        if self.memory is not None and share > 0:
+        dtype = full_precision(seen).dtype
+        opinions, neighbours = [], None
+        if share > 0 and self.judges in ("teacher", "both"):
+            # Not no_grad(): autocast would keep weights cast without a gradient for the heads.
+            logits = judge.classifier(judge.agfn.normalizer.dense_forward(seen, None)).detach()
+            opinions.append(full_precision(logits).softmax(1))
+        if share > 0 and self.memory is not None:
             neighbours = self.memory.opinion(model.agfn.edges, seen, index)
             if self.judges in ("neighbours", "both"):
-                opinions.append(neighbours.detach().to(believed.dtype))
+                opinions.append(neighbours.detach().to(dtype))
         if opinions:
             targets = correct_labels(labels, torch.stack(opinions).mean(0), share)
         else:
-            targets = F.one_hot(labels, believed.size(1)).to(believed.dtype)
+            targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
         if neighbours is None:
             return targets, None
         return targets, -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()

@@ -1,13 +1,11 @@
 """Prints a table of the paper from a file of results, as Markdown."""
 
-from functools import partial
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import TARGETS, target_name
 from pyg_agfn.reproduction.render import render
-from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.results_file import ResultsFile
 
 
@@ -27,8 +25,7 @@ def main() -> int:
     if not arguments.results.is_file():
         raise InputError(f"{arguments.results}: there is no such file")
     records = ResultsFile(arguments.results).records()
-    draw = render_ablation if arguments.ablation else partial(render, target)
-    print(draw(records, arguments.dataset or TARGETS[target].dataset), end="")
+    print(render(target, records, arguments.dataset or TARGETS[target].dataset), end="")
     return 0
 
 

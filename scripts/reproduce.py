@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from functools import partial
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
@@ -10,7 +9,6 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.figures import draw_figure
 from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, quick, target_name
 from pyg_agfn.reproduction.render import render
-from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
 from pyg_agfn.training import parse_options
@@ -35,8 +33,7 @@ def main() -> int:
     for path in arguments.list:
         measure_subset(cells, base.out, path, results, console)
     if arguments.table or arguments.figure == 4 or arguments.ablation:
-        draw = render_ablation if arguments.ablation else partial(render, arguments.target)
-        print(draw(results.records(), base.dataset))
+        print(render(arguments.target, results.records(), base.dataset))
     if arguments.figure:
         points = 200 if arguments.quick else 2000
         print(draw_figure(arguments.target, every, results, arguments.pictures, points))

@@ -4,24 +4,24 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import (
-    ROWS,
-    TARGETS,
-    chosen_settings,
-    default_settings,
-    known_settings,
-    row_of,
-)
+from pyg_agfn.reproduction.grid import ROWS, TARGETS, default_settings, known_settings, row_of
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
-from pyg_agfn.reproduction.results_file import Record, check_record, unpack
+from pyg_agfn.reproduction.render_ablation import render_ablation
+from pyg_agfn.reproduction.results_file import Record, check_record
+from pyg_agfn.reproduction.rows import (
+    Row,
+    difference,
+    leak_cell,
+    mean_and_spread,
+    memorized_cell,
+    nothing_finished,
+    p_value,
+    recipe_line,
+    row_of_records,
+)
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 
@@ -29,29 +29,14 @@ from pyg_agfn.training.options import RECIPES
 Key = tuple[str, float, str, int, str]
 
 
-@dataclass(frozen=True)
-class Row:
-    """The runs of one row and setting, one a seed.
-
-    Attributes:
-        seeds: In ascending order.
-        accuracy: By the bank, 0 to 1, one a seed.
-        correct: (seeds, images).
-        metrics: One a seed; empty for a subset.
-    """
-
-    seeds: list[int]
-    accuracy: list[float]
-    correct: Tensor
-    metrics: list[dict[str, Any]]
-
-
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
-    """The Markdown of a table, or of Figure 4's accuracies: a part for each recipe.
+    """The Markdown of a table, of Figure 4's accuracies or the ablation: a part for each recipe.
 
     Raises:
         InputError: No record belongs to the table.
     """
+    if target == "ablation":
+        return render_ablation(records, dataset)
     parts = [
         _render_recipe(target, dataset, recipe, rows)
         for recipe, rows in _by_recipe(target, records, dataset)
@@ -59,14 +44,6 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
     if not parts:
         raise nothing_finished(target, dataset)
     return "\n\n".join(parts) + "\n"
-
-
-def nothing_finished(target: str, dataset: str) -> InputError:
-    """That a table has no run yet, and how to get it."""
-    return InputError(
-        f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
-        f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
-    )
 
 
 def _by_recipe(
@@ -108,28 +85,6 @@ def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[s
     return {name: value for name, value in common.items() if name not in own}
 
 
-def row_of_records(records: Sequence[Record]) -> Row:
-    """The runs of one row, by their seeds.
-
-    Raises:
-        InputError: They are measured on different images.
-    """
-    records = sorted(records, key=lambda record: record["settings"]["seed"])
-    metrics = [record["metrics"] for record in records if "metrics" in record]
-    images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
-    if len(set(images)) > 1:
-        raise InputError(
-            f"runs of {records[0]['cell']} are measured on different numbers of images"
-        )
-    correct = torch.stack([unpack(r["correct"], n) for r, n in zip(records, images, strict=True)])
-    return Row(
-        [record["settings"]["seed"] for record in records],
-        correct.double().mean(1).tolist(),
-        correct,
-        metrics,
-    )
-
-
 def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
@@ -144,34 +99,6 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
             heading = printable(subset, 80) or heading
             lines += ["", f"**{heading}**", "", *_method_table(part, quoted)]
     return "\n".join(lines)
-
-
-def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
-    """What a table shows, and the command that makes it."""
-    first = rows[0]
-    split = recipe["eval_split"]
-    chosen = chosen_settings(recipe, dataset)
-    chosen.pop("dataset", None)
-    flags = "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
-    seeds = sorted({seed for row in rows for seed in row.seeds})
-    root = "" if dataset == "digits" else " --root DATA"
-    command = (
-        f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root} "
-        f"--seeds {' '.join(map(str, seeds))}{flags}"
-    )
-    return (
-        f"Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
-        f"epoch, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
-        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {command}"
-    )
-
-
-def _flag(name: str, value: Any) -> str:
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    words = map(str, value) if isinstance(value, list) else [str(value)]
-    return f"--{flag} {printable(' '.join(words), 200)}"
 
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
@@ -222,7 +149,7 @@ def _standing(rows: dict[str, Row]) -> str:
             sentences.append(f"{title} is level with {rival}.")
             continue
         standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
-        p = _p(rows[name], rows[rival])
+        p = p_value(rows[name], rows[rival])
         sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
     return " ".join(sentences)
 
@@ -250,40 +177,3 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def mean_and_spread(shares: Sequence[float]) -> str:
-    """Mean of shares in %, and over several their standard deviation."""
-    values = [100 * share for share in shares]
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
-
-
-def leak_cell(metrics: Sequence[dict[str, Any]]) -> str:
-    """Mean leak over the seeds, in points."""
-    return f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}"
-
-
-def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
-    """Mean share of the wrong labels that are memorized, in %; a dash where there are none."""
-    shares = [m["memorized"] for m in metrics if m["memorized"] is not None]
-    return f"{100 * statistics.mean(shares):.1f}%" if shares else "-"
-
-
-def difference(row: Row, other: Row | None) -> str:
-    """Points to another row, with the paired test's p."""
-    if other is None:
-        return ""
-    points = 100 * (statistics.mean(row.accuracy) - statistics.mean(other.accuracy))
-    return f"{points:+.2f}{_p(row, other)}"
-
-
-def _p(row: Row, other: Row) -> str:
-    """The paired test's p, on the seeds that both have."""
-    common = [seed for seed in row.seeds if seed in other.seeds]
-    if not common or row.correct.size(1) != other.correct.size(1):
-        return ""
-    first = row.correct[[row.seeds.index(seed) for seed in common]]
-    second = other.correct[[other.seeds.index(seed) for seed in common]]
-    value = paired_p_value(first, second)
-    return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyg_agfn.reproduction.grid import TARGETS, known_settings, row_of
-from pyg_agfn.reproduction.render import (
+from pyg_agfn.reproduction.results_file import Record, check_record
+from pyg_agfn.reproduction.rows import (
     Row,
     difference,
     leak_cell,
@@ -17,7 +18,6 @@ from pyg_agfn.reproduction.render import (
     recipe_line,
     row_of_records,
 )
-from pyg_agfn.reproduction.results_file import Record, check_record
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 

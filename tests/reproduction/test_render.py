@@ -7,7 +7,6 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import ABLATION, ROWS, cell_name, grid, settings
 from pyg_agfn.reproduction.render import render
-from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.results_file import pack
 from pyg_agfn.training import TrainOptions
 
@@ -116,7 +115,7 @@ def test_the_ablation_holds_each_run_to_the_whole_recipe():
         made = record(options, answers(right))
         made["metrics"] |= {"accuracy": graph, "alpha": 7.0 + options.seed, "beta": -4.0}
         records.append(made)
-    text = render_ablation(records, "digits")
+    text = render("ablation", records, "digits")
     assert "scripts/reproduce.py --ablation --dataset digits --seeds 0 1\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + len(ABLATION)
@@ -127,7 +126,7 @@ def test_the_ablation_holds_each_run_to_the_whole_recipe():
     )
     assert lines(text, "no teacher")[0][6:] == ["7.50", "-4.00"]
     with pytest.raises(InputError, match="--ablation --dataset mnist"):
-        render_ablation(records, "mnist")
+        render("ablation", records, "mnist")
 
 
 def test_noise_levels_are_parts_and_other_runs_stay_out():

@@ -1,0 +1,126 @@
+"""What the tables of results are made of: rows of runs, and cells that say what they measured."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_agfn.errors import InputError, printable
+from pyg_agfn.evaluation import paired_p_value
+from pyg_agfn.reproduction.grid import chosen_settings
+from pyg_agfn.reproduction.results_file import Record, unpack
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one row and setting, one a seed.
+
+    Attributes:
+        seeds: In ascending order.
+        accuracy: By the bank, 0 to 1, one a seed.
+        correct: (seeds, images).
+        metrics: One a seed; empty for a subset.
+    """
+
+    seeds: list[int]
+    accuracy: list[float]
+    correct: Tensor
+    metrics: list[dict[str, Any]]
+
+
+def row_of_records(records: Sequence[Record]) -> Row:
+    """The runs of one row, by their seeds.
+
+    Raises:
+        InputError: They are measured on different images.
+    """
+    records = sorted(records, key=lambda record: record["settings"]["seed"])
+    metrics = [record["metrics"] for record in records if "metrics" in record]
+    images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
+    if len(set(images)) > 1:
+        raise InputError(
+            f"runs of {records[0]['cell']} are measured on different numbers of images"
+        )
+    correct = torch.stack([unpack(r["correct"], n) for r, n in zip(records, images, strict=True)])
+    return Row(
+        [record["settings"]["seed"] for record in records],
+        correct.double().mean(1).tolist(),
+        correct,
+        metrics,
+    )
+
+
+def nothing_finished(target: str, dataset: str) -> InputError:
+    """That a table has no run yet, and how to get it."""
+    return InputError(
+        f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
+        f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
+    )
+
+
+def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
+    """What a table shows, and the command that makes it."""
+    first = rows[0]
+    split = recipe["eval_split"]
+    chosen = chosen_settings(recipe, dataset)
+    chosen.pop("dataset", None)
+    flags = "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    root = "" if dataset == "digits" else " --root DATA"
+    command = (
+        f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root} "
+        f"--seeds {' '.join(map(str, seeds))}{flags}"
+    )
+    return (
+        f"Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
+        f"epoch, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
+        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {command}"
+    )
+
+
+def _flag(name: str, value: Any) -> str:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    words = map(str, value) if isinstance(value, list) else [str(value)]
+    return f"--{flag} {printable(' '.join(words), 200)}"
+
+
+def mean_and_spread(shares: Sequence[float]) -> str:
+    """Mean of shares in %, and over several their standard deviation."""
+    values = [100 * share for share in shares]
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
+
+
+def leak_cell(metrics: Sequence[dict[str, Any]]) -> str:
+    """Mean leak over the seeds, in points."""
+    return f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}"
+
+
+def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
+    """Mean share of the wrong labels that are memorized, in %; a dash where there are none."""
+    shares = [m["memorized"] for m in metrics if m["memorized"] is not None]
+    return f"{100 * statistics.mean(shares):.1f}%" if shares else "-"
+
+
+def difference(row: Row, other: Row | None) -> str:
+    """Points to another row, with the paired test's p."""
+    if other is None:
+        return ""
+    points = 100 * (statistics.mean(row.accuracy) - statistics.mean(other.accuracy))
+    return f"{points:+.2f}{p_value(row, other)}"
+
+
+def p_value(row: Row, other: Row) -> str:
+    """The paired test's p, on the seeds that both have, in brackets; nothing if none is."""
+    common = [seed for seed in row.seeds if seed in other.seeds]
+    if not common or row.correct.size(1) != other.correct.size(1):
+        return ""
+    first = row.correct[[row.seeds.index(seed) for seed in common]]
+    second = other.correct[[other.seeds.index(seed) for seed in common]]
+    value = paired_p_value(first, second)
+    return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"

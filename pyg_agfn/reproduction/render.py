@@ -19,8 +19,10 @@ from pyg_agfn.reproduction.rows import (
     memorized_cell,
     nothing_finished,
     p_value,
+    points_to,
     recipe_line,
     row_of_records,
+    titled,
 )
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
@@ -103,16 +105,16 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     """A row a method, in the methods' order, then what is only quoted."""
+    rows = {method: rows[method] for method in ROWS if method in rows}
     subset = not next(iter(rows.values())).metrics
     heads = ["method", "bank", "to baseline"]
     heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
-    for method in [m for m in ROWS if m in rows]:
-        row = rows[method]
+    for (title, row), method in zip(titled(rows), rows, strict=True):
         bank = mean_and_spread(row.accuracy)
-        cells = [method, f"**{bank}**" if method == best else bank]
+        cells = [title, f"**{bank}**" if method == best else bank]
         cells.append(difference(row, rows.get("baseline")) if method != "baseline" else "")
         if not subset:
             metrics = row.metrics
@@ -144,7 +146,7 @@ def _standing(rows: dict[str, Row]) -> str:
     sentences = []
     for name in ours:
         title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
-        points = 100 * (mean(name) - mean(rival))
+        points = points_to(rows[name], rows[rival])
         if points == 0:
             sentences.append(f"{title} is level with {rival}.")
             continue
@@ -159,21 +161,24 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
     by_network = {(key[2], key[0]): row for key, row in rows.items()}
-    for backbone in TARGETS["table-5"].varied["backbone"]:
-        for method in TARGETS["table-5"].rows:
-            row = by_network.get((backbone, method))
-            if row is None:
-                continue
-            alone = by_network.get((backbone, "baseline"))
-            metrics = row.metrics
-            cells = [
-                backbone if method == "baseline" else f"{backbone} + AGFN",
-                mean_and_spread(row.accuracy),
-                difference(row, alone) if method != "baseline" else "",
-                mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
-                leak_cell(metrics),
-                f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
-                f"{QUOTED_BACKBONES[backbone, method]:.2f}",
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
+    names = {
+        (backbone, method): backbone if method == "baseline" else f"{backbone} + AGFN"
+        for backbone in TARGETS["table-5"].varied["backbone"]
+        for method in TARGETS["table-5"].rows
+        if (backbone, method) in by_network
+    }
+    shown = titled({name: by_network[network] for network, name in names.items()})
+    for (backbone, method), (title, row) in zip(names, shown, strict=True):
+        alone = by_network.get((backbone, "baseline"))
+        metrics = row.metrics
+        cells = [
+            title,
+            mean_and_spread(row.accuracy),
+            difference(row, alone) if method != "baseline" else "",
+            mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+            leak_cell(metrics),
+            f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
+            f"{QUOTED_BACKBONES[backbone, method]:.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -1,7 +1,7 @@
 """What the tables of results are made of: rows of runs, and cells that say what they measured."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,12 +107,31 @@ def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
     return f"{100 * statistics.mean(shares):.1f}%" if shares else "-"
 
 
+def titled(rows: Mapping[str, Row]) -> Iterator[tuple[str, Row]]:
+    """Rows with their titles: the name, and the seeds of one that lacks some of the others'."""
+    seeds = {seed for row in rows.values() for seed in row.seeds}
+    for name, row in rows.items():
+        lacks = seeds != set(row.seeds)
+        mark = f" (seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))})"
+        yield (f"{name}{mark}" if lacks else name), row
+
+
 def difference(row: Row, other: Row | None) -> str:
-    """Points to another row, with the paired test's p."""
+    """Points to another row, with the paired test's p: on the seeds that both have, if any."""
     if other is None:
         return ""
-    points = 100 * (statistics.mean(row.accuracy) - statistics.mean(other.accuracy))
-    return f"{points:+.2f}{p_value(row, other)}"
+    return f"{points_to(row, other):+.2f}{p_value(row, other)}"
+
+
+def points_to(row: Row, other: Row) -> float:
+    """Points that a row's mean is above another's, on the seeds that both have, if any."""
+    common = set(row.seeds) & set(other.seeds)
+
+    def mean(of: Row) -> float:
+        pairs = zip(of.seeds, of.accuracy, strict=True)
+        return statistics.mean(a for seed, a in pairs if not common or seed in common)
+
+    return 100 * (mean(row) - mean(other))
 
 
 def p_value(row: Row, other: Row) -> str:

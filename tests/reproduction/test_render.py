@@ -129,6 +129,20 @@ def test_the_ablation_holds_each_run_to_the_whole_recipe():
         render("ablation", records, "mnist")
 
 
+def test_a_row_without_all_seeds_says_so_and_is_held_to_the_baseline_of_its_own():
+    right = {"baseline": {0: 60, 1: 80}, "agfn": {0: 62}}
+    records = [
+        record(options, answers(right[options.method[0]][options.seed]))
+        for options in grid("table-1", ferplus(), tuple(right), [0, 1])
+        if options.seed in right[options.method[0]]
+    ]
+    text = render("table-1", records, "ferplus")
+    p = paired_p_value(answers(62)[None], answers(60)[None])
+    assert lines(text, "baseline")[0][1] == "**70.00 ± 14.14**"
+    assert lines(text, "agfn (seed 0)")[0][1:3] == ["62.00", f"+2.00 (p = {p:.3f})"]
+    assert f"AGFN leads, ahead of baseline by 2.00 points (p = {p:.3f})." in text
+
+
 def test_noise_levels_are_parts_and_other_runs_stay_out():
     base = ferplus()
     records = [

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.distributed import own_rows
+from pyg_agfn.generators import generator_for
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -123,10 +124,10 @@ class Batches:
         self.device = device
         self.shuffle = shuffle
         self.augmented = augmented
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = generator_for("order", seed)
         self.mirrored = mirrored
         # Of its own, so that a method with a second view sees the same first ones as the others.
-        self.mirror_generator = torch.Generator().manual_seed(seed + 1)
+        self.mirror_generator = generator_for("mirrored view", seed)
         #: Batches of the pass so far.
         self.done = 0
         self._skip = 0

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_agfn.generators import generator_for
 from pyg_agfn.nn.classifier import AGFNClassifier
 from pyg_agfn.nn.reference_bank import expected_degree
 
@@ -51,7 +52,7 @@ def choose_references(
     if size < 1:
         raise ValueError(f"a bank needs at least one member, got size={size}")
     size = min(size, len(labels))
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(labels), generator=generator_for("bank", seed))
     order = order.to(labels.device)
     if choice == "random":
         return order[:size].sort().values

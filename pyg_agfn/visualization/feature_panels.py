@@ -15,6 +15,7 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
+from pyg_agfn.generators import generator_for
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run, label_of_folder, load_run
 from pyg_agfn.training import TrainOptions, make_fabric
@@ -101,7 +102,7 @@ def compare_features(
             )
     rows = []
     for name, images in (("test images", test), ("training images", train)):
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_for("pictures", seed)
         chosen = torch.randperm(len(images), generator=generator)[:points].sort().values
         part = images.subset(chosen)
         panels = [
@@ -145,7 +146,7 @@ def _features(
         return {label: x.cpu()}
     projected = model.agfn.projector(x)
     if of_training:
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(x), generator=generator_for("pictures", seed))
         order = order.to(x.device)
         parts = [model.agfn(x[part]) for part in order.split(run.card.batch_size)]
         normalized = torch.empty_like(torch.cat(parts)).index_copy_(0, order, torch.cat(parts))

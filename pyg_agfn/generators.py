@@ -12,8 +12,8 @@ def generator_for(purpose: Purpose, seed: int) -> torch.Generator:
     """A generator on the CPU whose draws are independent of those for another purpose.
 
     Two generators that start from the same number permute as many items in the same way: what one
-    of them puts first, such as the images whose labels :func:`~pyg_agfn.datasets.
-    inject_label_noise` makes wrong, would be first, or a reference, for the other too.
+    of them puts first would be first for the other too, such as the images whose labels
+    :func:`~pyg_agfn.datasets.inject_label_noise` makes wrong.
 
     Source: NumPy's ``SeedSequence``, by which seeds are spread.
     """

@@ -22,7 +22,7 @@ from pyg_agfn.reproduction.rows import (
     points_to,
     recipe_line,
     row_of_records,
-    titled,
+    seeds_note,
 )
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
@@ -112,7 +112,8 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
-    for (title, row), method in zip(titled(rows), rows, strict=True):
+    for method, row in rows.items():
+        title = method + seeds_note(row, rows.values())
         bank = mean_and_spread(row.accuracy)
         cells = [title, f"**{bank}**" if method == best else bank]
         cells.append(difference(row, rows.get("baseline")) if method != "baseline" else "")
@@ -161,24 +162,22 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
     by_network = {(key[2], key[0]): row for key, row in rows.items()}
-    names = {
-        (backbone, method): backbone if method == "baseline" else f"{backbone} + AGFN"
-        for backbone in TARGETS["table-5"].varied["backbone"]
-        for method in TARGETS["table-5"].rows
-        if (backbone, method) in by_network
-    }
-    shown = titled({name: by_network[network] for network, name in names.items()})
-    for (backbone, method), (title, row) in zip(names, shown, strict=True):
-        alone = by_network.get((backbone, "baseline"))
-        metrics = row.metrics
-        cells = [
-            title,
-            mean_and_spread(row.accuracy),
-            difference(row, alone) if method != "baseline" else "",
-            mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
-            leak_cell(metrics),
-            f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
-            f"{QUOTED_BACKBONES[backbone, method]:.2f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    for backbone in TARGETS["table-5"].varied["backbone"]:
+        for method in TARGETS["table-5"].rows:
+            row = by_network.get((backbone, method))
+            if row is None:
+                continue
+            name = backbone if method == "baseline" else f"{backbone} + AGFN"
+            alone = by_network.get((backbone, "baseline"))
+            metrics = row.metrics
+            cells = [
+                name + seeds_note(row, rows.values()),
+                mean_and_spread(row.accuracy),
+                difference(row, alone) if method != "baseline" else "",
+                mean_and_spread([m["accuracy"]["shuffled"]["mean"] for m in metrics]),
+                leak_cell(metrics),
+                f"{statistics.median(m['seconds_per_epoch'] for m in metrics):.1f}",
+                f"{QUOTED_BACKBONES[backbone, method]:.2f}",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
     return lines

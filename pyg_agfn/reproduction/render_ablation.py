@@ -17,7 +17,7 @@ from pyg_agfn.reproduction.rows import (
     nothing_finished,
     recipe_line,
     row_of_records,
-    titled,
+    seeds_note,
 )
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
@@ -66,10 +66,10 @@ def _table(rows: dict[str, Row]) -> list[str]:
     heads = ["", "bank", "to all parts", "single", "leak", "memorized", "α", "β"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     every = rows.get("all parts")
-    for title, row in titled(rows):
+    for name, row in rows.items():
         metrics = row.metrics
         cells = [
-            title,
+            name + seeds_note(row, rows.values()),
             mean_and_spread(row.accuracy),
             difference(row, every) if row is not every else "",
             mean_and_spread([m["accuracy"]["single"] for m in metrics]),

@@ -1,7 +1,7 @@
 """What the tables of results are made of: rows of runs, and cells that say what they measured."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,13 +107,11 @@ def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
     return f"{100 * statistics.mean(shares):.1f}%" if shares else "-"
 
 
-def titled(rows: Mapping[str, Row]) -> Iterator[tuple[str, Row]]:
-    """Rows with their titles: the name, and the seeds of one that lacks some of the others'."""
-    seeds = {seed for row in rows.values() for seed in row.seeds}
-    for name, row in rows.items():
-        lacks = seeds != set(row.seeds)
-        mark = f" (seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))})"
-        yield (f"{name}{mark}" if lacks else name), row
+def seeds_note(row: Row, rows: Iterable[Row]) -> str:
+    """What follows the name of a row that lacks some of the others' seeds: those it has."""
+    if {seed for other in rows for seed in other.seeds} == set(row.seeds):
+        return ""
+    return f" (seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))})"
 
 
 def difference(row: Row, other: Row | None) -> str:

@@ -38,17 +38,17 @@ def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None
 
 
 def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -> None:
-    """Puts a schedule to where it was after that many steps; its length stays the options'.
+    """Puts a schedule to where it was after that many steps; its form stays the options'.
 
     Raises:
         KeyError, TypeError, ValueError: What was saved is not of this schedule.
     """
     current = schedule.state_dict()
-    if not all(_alike(saved[name], value) for name, value in current.items()):
+    if not all(_alike(saved[name], current[name]) for name in MOVING):
         raise ValueError("schedule is another one")
     if saved["last_epoch"] != steps:
         raise ValueError(f"schedule is not at step {steps}")
-    schedule.load_state_dict({name: saved[name] for name in MOVING})
+    schedule.load_state_dict({**current, **{name: saved[name] for name in MOVING}})
 
 
 def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:

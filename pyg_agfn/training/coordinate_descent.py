@@ -1,17 +1,25 @@
 """Coordinate descent: α and β with W fixed, then W with α and β fixed (Section 3.3)."""
 
+import math
 import warnings
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from pyg_agfn.distributed import average_gradients
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.rivals.objective import Objective
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
+
+
+def learning_rate_share(step: int, warmup: int, num_steps: int) -> float:
+    """Share of the learning rate in a step, from 0: a straight rise, then half a cosine to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup))) / 2
 
 
 class CoordinateDescent:
@@ -35,7 +43,8 @@ class CoordinateDescent:
         model (BaselineClassifier): On the device.
         objective (Objective): What a step minimizes.
         options (TrainOptions): Learning rates, momentum, weight decay, kind of descent.
-        num_steps (int): Steps in which the learning rate of :math:`W` falls to 0.
+        num_steps (int): Steps in which the learning rate of :math:`W` falls to 0; the share of
+            them that the options' warm-up takes of the epochs comes before the fall.
     """
 
     def __init__(
@@ -68,7 +77,10 @@ class CoordinateDescent:
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
         self.num_steps = num_steps
-        self.schedule = CosineAnnealingLR(self.optimizers[0], num_steps)
+        warmup = num_steps * options.warmup_epochs // options.epochs
+        self.schedule = LambdaLR(
+            self.optimizers[0], lambda step: learning_rate_share(step, warmup, num_steps)
+        )
 
     def step(
         self, images: Tensor, labels: Tensor, index: Tensor, epoch: int

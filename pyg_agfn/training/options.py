@@ -63,6 +63,9 @@ class TrainOptions:
     batch_size: int = option(256, "images a step, of all processes, and nodes a graph")
     epochs: int = option(40, "passes over the training images, pre-training included")
     pretrain_epochs: int = option(10, "epochs before the graph joins the samples")
+    warmup_epochs: int = option(
+        0, "epochs in which the learning rate of W rises, where its first steps are too large"
+    )
     samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10")
     alpha: float = option(1.0, "initial alpha of Eq. 4")
     beta: float = option(0.0, "initial beta of Eq. 4")
@@ -135,7 +138,7 @@ class TrainOptions:
             check(getattr(self, name) >= 1, name, "at least 1")
         for name in ("samples", "feature_dim", "bank_size", "batch_size"):
             check(getattr(self, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
-        for name in ("pretrain_epochs", "lr", "lr_graph", "weight_decay", "seed"):
+        for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")
         for name in ("workers", "checkpoint_seconds"):
             check(getattr(self, name) >= 0, name, "at least 0")
@@ -151,6 +154,7 @@ class TrainOptions:
             f"{SIDES[0]} to {SIDES[1]} pixels",
         )
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
+        check(self.warmup_epochs < self.epochs, "warmup_epochs", f"below --epochs {self.epochs}")
         if self.pretrain_epochs >= self.epochs and set(self.method) & set(GRAPH_METHODS):
             raise InputError(
                 f"--pretrain-epochs {self.pretrain_epochs} leaves none of --epochs {self.epochs} "

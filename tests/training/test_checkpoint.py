@@ -143,16 +143,16 @@ def test_a_schedule_takes_numbers_only(saved, tiny, name):
     train(state, 1)  # what it did not know was passed over
 
 
-@pytest.mark.parametrize("length", [0, -1, 10**9])
-def test_the_length_of_a_schedule_is_the_runs_own(saved, tiny, length):
+@pytest.mark.parametrize("rate", [0, -1, 10**9])
+def test_the_height_of_a_schedule_is_the_runs_own(saved, tiny, rate):
     with safe_open(saved, framework="pt") as file:
         schedule = json.loads(file.metadata()["state"])["schedule"]
-    change(saved, {"schedule": {**schedule, "T_max": length}})
+    change(saved, {"schedule": {**schedule, "base_lrs": [rate]}})
     state = begin(tiny)
-    own = state.descent.schedule.T_max
+    own = state.descent.schedule.base_lrs
     load_checkpoint(saved, state, tiny)
     train(state, 1)
-    assert state.descent.schedule.T_max == own
+    assert state.descent.schedule.base_lrs == own
 
 
 @pytest.mark.parametrize(

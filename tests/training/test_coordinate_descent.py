@@ -120,3 +120,15 @@ def test_the_learning_rate_of_the_weights_falls_to_zero(batch):
         step(coordinate, *batch)
     assert coordinate.schedule.get_last_lr()[0] == pytest.approx(0.0, abs=1e-9)
     assert coordinate.optimizers[1].param_groups[0]["lr"] == 5.0
+
+
+def test_the_learning_rate_rises_in_the_warm_up_and_then_falls(batch):
+    coordinate = descent(build(), epochs=5, pretrain_epochs=1, warmup_epochs=2)  # 4 of the 10 steps
+    rates = [coordinate.schedule.get_last_lr()[0]]
+    for _ in range(10):
+        step(coordinate, *batch)
+        rates.append(coordinate.schedule.get_last_lr()[0])
+    full = rates[4]
+    assert rates[:4] == pytest.approx([full / 4, full / 2, full * 3 / 4, full])
+    assert rates[7] == pytest.approx(full / 2)
+    assert rates[10] == pytest.approx(0.0, abs=1e-9)

@@ -115,6 +115,11 @@ def test_a_graph_method_needs_an_epoch_with_its_graph():
     assert parse_options(arguments).epochs == 4
 
 
+def test_the_warm_up_leaves_epochs_for_the_fall():
+    with pytest.raises(InputError, match="--warmup-epochs must be below --epochs 4, got 4"):
+        parse_options(["--epochs", "4", "--warmup-epochs", "4"])
+
+
 def test_noise_is_said_once():
     with pytest.raises(InputError, match="--noise-file"):
         parse_options(["--noise", "0.1", "--noise-file", "list.txt"])

@@ -180,7 +180,8 @@ def choose_objective(options: TrainOptions, method: Method) -> Objective:
     parts = (options.teacher, options.memory, options.judges, options.heads)
     if method != "agfn" or parts == (0.0, 0, "nobody", "graph"):
         return make_objective(method, criterion)
-    return LabelCorrection(criterion, *parts, begin_epoch=options.pretrain_epochs + 1)
+    begin_epoch = options.pretrain_epochs + 1
+    return LabelCorrection(criterion, *parts, begin_epoch, options.correct_at_most)
 
 
 def _train_epoch(

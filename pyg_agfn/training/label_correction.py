@@ -28,27 +28,34 @@ Heads = Literal["graph", "alone", "both"]
 RAMP = 5
 
 
-def correct_labels(labels: Tensor, opinion: Tensor, share: float = 1.0) -> Tensor:
+def correct_labels(
+    labels: Tensor, opinion: Tensor, share: float = 1.0, at_most: float = 1.0
+) -> Tensor:
     r"""Label distributions that are moved towards an opinion, the more it contradicts the label.
 
     .. math::
         t_i = (1 - c_i) \, y_i + c_i \, o_i, \qquad
         c_i = s \left( 1 - \frac{o_{i, y_i}}{\max_k o_{ik}} \right)
 
-    A label that the opinion finds likeliest stays as it is.
+    A label that the opinion finds likeliest stays as it is. Where opinions are wrong more often
+    than labels, most contradictions are mistaken: ``at_most`` keeps to the strongest.
 
     Args:
         labels (Tensor): Given labels :math:`y`.
         opinion (Tensor): Distributions :math:`o`, rows sum to 1.
         share (float): :math:`s`, 0 for no correction. (default: :obj:`1.0`)
+        at_most (float): Share of the labels that may be corrected, those of the largest
+            :math:`c_i`; the others stay as they are. (default: :obj:`1.0`)
 
     Shapes:
         - **input:** :math:`(N)`, :math:`(N, K)`
         - **output:** :math:`(N, K)`, rows sum to 1
     """
     given = F.one_hot(labels, opinion.size(1)).to(opinion.dtype)
-    agreed = (opinion * given).sum(1, keepdim=True) / opinion.amax(1, keepdim=True)
-    return given.lerp(opinion, share * (1 - agreed))
+    contradicted = 1 - (opinion * given).sum(1) / opinion.amax(1)
+    allowed = torch.zeros_like(contradicted)
+    allowed[contradicted.topk(round(at_most * len(labels))).indices] = share
+    return given.lerp(opinion, (allowed * contradicted).unsqueeze(1))
 
 
 class LabelCorrection(Objective):
@@ -71,6 +78,8 @@ class LabelCorrection(Objective):
             ``"alone"`` each image's by itself; ``"both"`` the two, so that the same weights can do
             without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
+        at_most (float): Share of a batch's labels that may be corrected, of those that a process
+            has of it.
 
     Raises:
         ValueError: Neighbours are to judge, and there is no memory of them.
@@ -86,6 +95,7 @@ class LabelCorrection(Objective):
         judges: Judges,
         heads: Heads,
         begin_epoch: int,
+        at_most: float = 1.0,
     ) -> None:
         super().__init__(criterion)
         if judges in ("neighbours", "both") and not memory:
@@ -95,6 +105,7 @@ class LabelCorrection(Objective):
         self.judges = judges
         self.heads = heads
         self.begin_epoch = begin_epoch
+        self.at_most = at_most
 
     def begin(self, model: BaselineClassifier, num_images: int) -> None:
         assert isinstance(model, AGFNClassifier)
@@ -158,7 +169,8 @@ class LabelCorrection(Objective):
             if self.judges in ("neighbours", "both"):
                 opinions.append(neighbours.detach().to(dtype))
         if opinions:
-            targets = correct_labels(labels, torch.stack(opinions).mean(0), share)
+            opinion = torch.stack(opinions).mean(0)
+            targets = correct_labels(labels, opinion, share, self.at_most)
         else:
             targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
         if neighbours is None:

@@ -24,6 +24,17 @@ def test_a_label_is_moved_as_far_as_it_is_contradicted():
     assert torch.equal(correct_labels(labels, opinion, 0.0), F.one_hot(labels, 3).float())
 
 
+def test_only_the_most_contradicted_labels_are_corrected_where_a_share_is_set():
+    opinion = torch.tensor([[0.5, 0.5], [0.2, 0.8], [0.4, 0.6], [0.0, 1.0]])
+    labels = torch.zeros(4, dtype=torch.long)  # contradicted by 0, 3/4, 1/3 and 1
+    every = correct_labels(labels, opinion)
+    given = F.one_hot(labels, 2).float()
+    for at_most, corrected in ((0.0, []), (0.25, [3]), (0.5, [1, 3]), (1.0, [0, 1, 2, 3])):
+        expected = given.clone()
+        expected[corrected] = every[corrected]
+        assert torch.equal(correct_labels(labels, opinion, at_most=at_most), expected)
+
+
 @pytest.fixture
 def batch():
     torch.manual_seed(1)

@@ -127,7 +127,13 @@ def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
     size = min(512, len(load_datasets(dataclasses.replace(base, train_size=None))[0]))
     return dataclasses.replace(
-        base, train_size=size, epochs=2, pretrain_epochs=1, bank_size=256, eval_draws=2
+        base,
+        train_size=size,
+        epochs=2,
+        pretrain_epochs=1,
+        warmup_epochs=min(1, base.warmup_epochs),
+        bank_size=256,
+        eval_draws=2,
     )
 
 

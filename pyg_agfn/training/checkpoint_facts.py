@@ -44,11 +44,12 @@ def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -
         KeyError, TypeError, ValueError: What was saved is not of this schedule.
     """
     current = schedule.state_dict()
-    if not all(_alike(saved[name], current[name]) for name in MOVING):
+    moved = {name: saved[name] for name in MOVING}
+    if not all(_alike(value, current[name]) for name, value in moved.items()):
         raise ValueError("schedule is another one")
     if saved["last_epoch"] != steps:
         raise ValueError(f"schedule is not at step {steps}")
-    schedule.load_state_dict({**current, **{name: saved[name] for name in MOVING}})
+    schedule.load_state_dict({**current, **moved})  # it asks for the whole state
 
 
 def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def learning_rate_share(step: int, warmup: int, num_steps: int) -> float:
     """Share of the learning rate in a step, from 0: a straight rise, then half a cosine to 0."""
     if step < warmup:
         return (step + 1) / warmup
-    return (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup))) / 2
+    return (1 + math.cos(math.pi * (step - warmup) / (num_steps - warmup))) / 2
 
 
 class CoordinateDescent:

@@ -93,6 +93,9 @@ def test_a_new_option_at_its_default_does_not_orphan_a_finished_run(base):
     assert same_settings(recorded, base)
 
 
-def test_quick_is_small(base):
-    small = quick(dataclasses.replace(base, train_size=None, epochs=40, pretrain_epochs=10))
+@pytest.mark.parametrize("warmup", [0, 1, 3])
+def test_quick_is_small(base, warmup):
+    long = dataclasses.replace(base, train_size=None, epochs=40, pretrain_epochs=10)
+    small = quick(dataclasses.replace(long, warmup_epochs=warmup))
     assert (small.train_size, small.epochs, small.pretrain_epochs) == (512, 2, 1)
+    assert small.warmup_epochs == min(warmup, 1)

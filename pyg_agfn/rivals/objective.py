@@ -69,6 +69,10 @@ class Objective:
         """What is measured and kept: the model, or what was made of it on the way."""
         return model
 
+    def findings(self) -> dict[str, float | None]:
+        """What it has found out about the data so far, by name; None for not yet."""
+        return {}
+
     def state_dict(self) -> dict[str, Tensor]:
         """What it keeps from step to step."""
         return {}

@@ -152,6 +152,7 @@ def fit(
                     "train_accuracy": mean_of(state.accuracy),
                     "test_accuracy": evaluate(once_shuffled, answering, features, test.labels).mean,
                     **graph_parameters(model),
+                    **objective.findings(),
                     "seconds": state.seconds,
                     "images_per_second": len(batches) * batches.batch_size / state.seconds,
                     "peak_memory_gib": peak_memory(device),
@@ -171,6 +172,7 @@ def fit(
     metrics, references, answers = measure(
         fabric, options, method, model, train, test, epoch_seconds
     )
+    metrics |= objective.findings()
     return Trained(card, model, references, answers, state.history, metrics)
 
 

@@ -27,6 +27,9 @@ Heads = Literal["graph", "alone", "both"]
 #: Epochs in which the correction grows to its full share.
 RAMP = 5
 
+#: The noise rate before it is estimated.
+NOT_YET = -1.0
+
 
 def correct_labels(
     labels: Tensor, opinion: Tensor, share: float = 1.0, at_most: float = 1.0
@@ -78,8 +81,11 @@ class LabelCorrection(Objective):
             ``"alone"`` each image's by itself; ``"both"`` the two, so that the same weights can do
             without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
-        at_most (float): Share of a batch's labels that may be corrected, of those that a process
-            has of it.
+        at_most (float, optional): Share of a batch's labels that may be corrected, of those that a
+            process has of it. :obj:`None`: as many as the neighbours find to be wrong
+            (:meth:`~pyg_agfn.nn.CrossBatchMemory.noise_rate`), once :math:`\alpha, \beta` have
+            learned for an epoch; in that one all labels stay as they are. Without a memory:
+            all of them.
 
     Raises:
         ValueError: Neighbours are to judge, and there is no memory of them.
@@ -95,7 +101,7 @@ class LabelCorrection(Objective):
         judges: Judges,
         heads: Heads,
         begin_epoch: int,
-        at_most: float = 1.0,
+        at_most: float | None = 1.0,
     ) -> None:
         super().__init__(criterion)
         if judges in ("neighbours", "both") and not memory:
@@ -105,7 +111,7 @@ class LabelCorrection(Objective):
         self.judges = judges
         self.heads = heads
         self.begin_epoch = begin_epoch
-        self.at_most = at_most
+        self.at_most = 1.0 if at_most is None and not memory else at_most
 
     def begin(self, model: BaselineClassifier, num_images: int) -> None:
         assert isinstance(model, AGFNClassifier)
@@ -115,6 +121,7 @@ class LabelCorrection(Objective):
             num_classes = model.classifier.out_features
             memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
             self.memory = memory.to(model.classifier.weight)
+        self.noise_rate = torch.tensor(NOT_YET, dtype=torch.float64)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -123,7 +130,8 @@ class LabelCorrection(Objective):
         z = model.agfn.projector(model.features(images))
         judge, seen = self._judge(model, images, z)
         share = min(1.0, max(0, epoch - self.begin_epoch + 1) / RAMP)
-        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, share)
+        at_most = self._limit(model, epoch)
+        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, share, at_most)
         if self.memory is not None:
             self.memory.push(*map(gather_rows, (seen, targets, index.to(labels.device))))
         answers = []
@@ -148,6 +156,15 @@ class LabelCorrection(Objective):
         teacher = cast(AGFNClassifier, self.teacher.module)
         return teacher, teacher.agfn.projector(teacher.features(images))
 
+    def _limit(self, model: AGFNClassifier, epoch: int) -> float:
+        """Share of the labels that may be corrected in this step."""
+        if self.at_most is not None:
+            return self.at_most
+        if self.noise_rate == NOT_YET and epoch > self.begin_epoch and self.memory is not None:
+            self.noise_rate.fill_(self.memory.noise_rate(model.agfn.edges))
+        # Until then none is, and the memory holds the labels as given.
+        return max(0.0, float(self.noise_rate))
+
     def _targets(
         self,
         model: AGFNClassifier,
@@ -156,6 +173,7 @@ class LabelCorrection(Objective):
         labels: Tensor,
         index: Tensor,
         share: float,
+        at_most: float,
     ) -> tuple[Tensor, Tensor | None]:
         """What is learned of the images, (N, K), and what their neighbours' answer costs."""
         dtype = full_precision(seen).dtype
@@ -170,7 +188,7 @@ class LabelCorrection(Objective):
                 opinions.append(neighbours.detach().to(dtype))
         if opinions:
             opinion = torch.stack(opinions).mean(0)
-            targets = correct_labels(labels, opinion, share, self.at_most)
+            targets = correct_labels(labels, opinion, share, at_most)
         else:
             targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
         if neighbours is None:
@@ -184,16 +202,26 @@ class LabelCorrection(Objective):
         teacher.agfn.use_graph = cast(AGFNClassifier, model).agfn.use_graph
         return teacher
 
+    def findings(self) -> dict[str, float | None]:
+        if self.at_most is not None:
+            return {}
+        return {"noise_rate": None if self.noise_rate == NOT_YET else float(self.noise_rate)}
+
     def state_dict(self) -> dict[str, Tensor]:
         parts = {"teacher": self.teacher, "memory": self.memory}
-        return {
+        state = {
             f"{name}.{key}": tensor
             for name, module in parts.items()
             if module is not None
             for key, tensor in module.state_dict().items()
         }
+        return {**state, "noise_rate": self.noise_rate}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        noise_rate = float(state["noise_rate"])
+        if noise_rate != NOT_YET and not 0 <= noise_rate <= 1:
+            raise ValueError(f"no noise rate: {noise_rate}")
+        self.noise_rate.fill_(noise_rate)
         for name, module in (("teacher", self.teacher), ("memory", self.memory)):
             if module is not None:
                 prefix = f"{name}."

@@ -81,8 +81,10 @@ class TrainOptions:
     )
     memory: int = option(0, "agfn: past images among which an image's neighbours are found")
     judges: Judges = option("nobody", "agfn: whose opinion corrects the training labels")
-    correct_at_most: float = option(
-        1.0, "agfn: share of a batch's labels that may be corrected, the most contradicted ones"
+    correct_at_most: float | None = option(
+        1.0,
+        "agfn: share of a batch's labels that may be corrected, the most contradicted ones; "
+        "--recipe best: as many as the neighbours find to be wrong",
     )
     heads: Heads = option(
         "graph", "agfn: learn the answers over the graph, each image's alone, or both"
@@ -136,7 +138,8 @@ class TrainOptions:
         check(0 <= self.memory <= MAX_SIZE, "memory", f"0 to {MAX_SIZE}")
         if self.judges in ("neighbours", "both") and not self.memory:
             raise InputError(f"--judges {self.judges} needs --memory, where neighbours are found")
-        check(0 <= self.correct_at_most <= 1, "correct_at_most", "a share, 0 to 1")
+        at_most = self.correct_at_most
+        check(at_most is None or 0 <= at_most <= 1, "correct_at_most", "a share, 0 to 1")
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
@@ -220,7 +223,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "teacher": 0.99,
         "memory": 4096,
         "judges": "neighbours",
-        "correct_at_most": 1.0,
+        "correct_at_most": None,
         "heads": "both",
         "graph_optimizer": "adam",
         "lr_graph": 0.02,

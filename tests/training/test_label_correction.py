@@ -115,6 +115,37 @@ def test_the_correction_grows_over_its_first_epochs(batch):
     assert moved[3] == moved[2] > 0.01
 
 
+def test_as_many_labels_are_corrected_as_the_neighbours_find_wrong(batch):
+    torch.manual_seed(3)
+    images = torch.randn(80, 1, 8, 8)
+    labels, index = torch.arange(80) % 3, torch.arange(80)
+    model, objective = build(judges="neighbours", memory=80, at_most=None, begin_epoch=2)
+    given = F.one_hot(labels, 3).float()
+    for epoch in (1, 2):  # before the graph, and while it learns what a neighbour is
+        objective(model, images, labels, index, epoch)
+        assert objective.findings() == {"noise_rate": None}
+        assert torch.equal(objective.memory.targets, given)
+    expected = objective.memory.noise_rate(model.agfn.edges)
+    assert 0.1 < expected < 0.9
+    objective(model, images, labels, index, 3)
+    assert objective.findings() == {"noise_rate": expected}
+    corrected = (objective.memory.targets != given).any(1)
+    assert int(corrected.sum()) == round(expected * 80)
+    objective(model, images, labels, index, 4)  # it is estimated once, on labels as given
+    assert objective.findings() == {"noise_rate": expected}
+
+    again = build(judges="neighbours", memory=80, at_most=None, begin_epoch=2)[1]
+    again.load_state_dict(objective.state_dict())
+    assert again.findings() == {"noise_rate": expected}
+    for broken in (1.5, -0.5, float("nan")):
+        state = {**objective.state_dict(), "noise_rate": torch.tensor(broken)}
+        with pytest.raises(ValueError, match="noise rate"):
+            again.load_state_dict(state)
+    assert build()[1].findings() == {}
+    everything = build(judges="teacher", memory=0, at_most=None)[1]  # nobody to tell how many
+    assert everything.at_most == 1.0
+
+
 @pytest.mark.parametrize("parts", [{}, {"decay": 0.0}, {"judges": "neighbours"}])
 def test_each_group_descends_its_own_loss(batch, parts):
     images, labels, index = batch

@@ -47,6 +47,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "the teacher judges too": {"judges": "both"},
     "only the teacher judges": {"judges": "teacher"},
     "no memory": {"judges": "teacher", "memory": 0},
+    "any number of labels corrected": {"correct_at_most": 1.0},
     "labels as given": {"judges": "nobody"},
     "graph head only": {"heads": "graph"},
     "head without graph only": {"heads": "alone"},

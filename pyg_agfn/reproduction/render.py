@@ -60,6 +60,8 @@ def _by_recipe(
         subset = record.get("subset", "")
         if found["dataset"] != dataset or row_of(found) not in wanted.rows:
             continue
+        if row_of(found) == BEST and _lacks_parts(known_settings(found, dataset)):
+            continue
         if any(found.get(name) not in values for name, values in wanted.varied.items()):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
@@ -75,6 +77,12 @@ def _by_recipe(
         groups[json.dumps(recipe, sort_keys=True)][key].append(record)
     for recipe_text, rows in groups.items():
         yield json.loads(recipe_text), {key: row_of_records(group) for key, group in rows.items()}
+
+
+def _lacks_parts(found: dict[str, Any]) -> bool:
+    """Whether a run is the best recipe without a part, as in the ablation or an older version."""
+    defaults = default_settings(found["dataset"])
+    return any(found[k] == defaults[k] != value for k, value in RECIPES["best"].items())
 
 
 def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_the_best_recipe_stands_beside_the_papers_also_where_that_is_of_an_older
     ]
     assert "AGFN does not lead; it is behind baseline by 10.00 points" in text
     assert "AGFN by the best recipe leads, ahead of baseline by 5.00 points" in text
+
+
+@pytest.mark.parametrize("lacking", [{"correct_at_most": 1.0}, {"judges": "nobody"}])
+def test_a_recipe_without_a_part_is_not_averaged_with_the_whole_one(lacking):
+    records = []
+    for options in grid("table-1", ferplus(), ("baseline", "agfn-best"), [0]):
+        records.append(record(options, answers(80)))
+    other = dataclasses.replace(options, **lacking, seed=1)
+    text = render("table-1", [*records, record(other, answers(20))], "ferplus")
+    assert text.count("Accuracy in %") == 1
+    assert lines(text, "agfn-best")[0][1].strip("*") == "80.00"
+    with pytest.raises(InputError, match="no finished run"):
+        render("table-1", [record(other, answers(20))], "ferplus")
 
 
 def test_the_ablation_holds_each_run_to_the_whole_recipe():

@@ -94,7 +94,7 @@ class CrossBatchMemory(nn.Module):
         is another one has a wrong one. Such images are those whose neighbours agree most,
 
         .. math::
-            \hat{\epsilon} = 1 - Q_{0.97} \left( \max_k q_{mk} \right)
+            \hat{\rho} = 1 - Q_{0.97} \left( \max_k q_{mk} \right)
 
         over the images :math:`m` that are remembered and have at least 30 effective neighbours,
         :math:`(\sum_j P_{mj})^2 / \sum_j P_{mj}^2`. It supposes that labels of all classes are

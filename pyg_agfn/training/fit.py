@@ -229,6 +229,8 @@ def _progress_bar(console: Console) -> Progress:
 
 def _epoch_line(method: Method, epochs: int, epoch: Epoch) -> str:
     graph = f"  α {epoch['alpha']:.3f} β {epoch['beta']:.3f}" if epoch["alpha"] is not None else ""
+    if epoch.get("noise_rate") is not None:
+        graph += f"  wrong labels {epoch['noise_rate']:.1%}"
     return (
         f"{method} epoch {epoch['epoch']}/{epochs}  loss {epoch['loss']:.3f}"
         f"  train {epoch['train_accuracy']:.1%}  test {epoch['test_accuracy']:.1%}{graph}"

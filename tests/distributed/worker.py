@@ -23,6 +23,9 @@ from pyg_agfn.training.options import RECIPES
 
 CPU = torch.device("cpu")
 
+#: Labels are corrected from the first step on.
+CORRECTING = {"memory": 50, "pretrain_epochs": 0, "correct_at_most": 1.0}
+
 #: Name: method, options, changes of the graph generator.
 CASES = {
     "baseline": ("baseline", {}, {}),
@@ -32,7 +35,7 @@ CASES = {
     "agfn feature gradient": ("agfn", {}, {"feature_gradient": True}),
     "agfn probability": ("agfn", {}, {"estimator": "probability", "average": False}),
     "agfn local": ("agfn", {"graph_span": "local"}, {}),
-    "agfn best": ("agfn", {**RECIPES["best"], "memory": 50, "pretrain_epochs": 0}, {}),
+    "agfn best": ("agfn", {**RECIPES["best"], **CORRECTING}, {}),
     "agfn teacher": ("agfn", {"teacher": 0.9, "judges": "teacher", "pretrain_epochs": 0}, {}),
     "threshold-gcn": ("threshold-gcn", {}, {}),
     "center-loss": ("center-loss", {}, {}),

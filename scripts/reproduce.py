@@ -74,9 +74,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
         parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
     given = {word.split("=")[0] for word in training}
-    own = {
-        "--" + name.replace("_", "-") for name in (*target.varied, "seed", "noise_file", "recipe")
-    }
+    own = {"--" + name.replace("_", "-") for name in (*target.sets, "seed", "noise_file", "recipe")}
     if given & own:
         parser.error(f"{' '.join(sorted(given & own))}: {arguments.target} sets it itself")
     try:

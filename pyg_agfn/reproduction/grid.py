@@ -37,8 +37,14 @@ class Target:
     variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     dataset: str = "ferplus"
 
+    @property
+    def sets(self) -> set[str]:
+        """The options that it sets itself; a recipe's own are set by its rows."""
+        changed = {name for variant in self.variants.values() for name in variant}
+        return {*self.varied, *changed.difference(RECIPES["best"])}
 
-#: The recipe, and it without each of its parts.
+
+#: The recipe, it without each of its parts, and other settings of them.
 ABLATION: dict[str, dict[str, Any]] = {
     "all parts": {},
     "α, β held": {"lr_graph": 0.0},
@@ -51,6 +57,11 @@ ABLATION: dict[str, dict[str, Any]] = {
     "labels as given": {"judges": "nobody"},
     "graph head only": {"heads": "graph"},
     "head without graph only": {"heads": "alone"},
+    "memory of 512": {"memory": 512},
+    "batches of 32": {"batch_size": 32},
+    "S = 4": {"samples": 4},
+    "squared error (Eq. 7)": {"loss": "squared-error"},
+    "bank of images that the graph trusts": {"bank_choice": "agreement"},
 }
 
 _CLEAN = {"noise": (0.0,)}

@@ -1,4 +1,4 @@
-"""What the best recipe is worth without each of its parts, as a Markdown table."""
+"""What the best recipe is worth without each of its parts, or with others, in Markdown."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from pyg_agfn.reproduction.grid import TARGETS, known_settings, row_of
+from pyg_agfn.reproduction.grid import TARGETS, default_settings, known_settings, row_of
 from pyg_agfn.reproduction.results_file import Record, check_record
 from pyg_agfn.reproduction.rows import (
     Row,
@@ -37,7 +37,7 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
             continue
         name = _variant(found)
         if name is not None:
-            own = {*RECIPES["best"], "method", "recipe", "seed"}
+            own = {*RECIPES["best"], *TARGETS["ablation"].sets, "method", "recipe", "seed"}
             rest = {key: value for key, value in found.items() if key not in own}
             groups[json.dumps(rest, sort_keys=True)][name].append(record)
     if not groups:
@@ -56,8 +56,11 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
 
 def _variant(found: dict[str, Any]) -> str | None:
     """Which run of the ablation these settings are."""
-    for name, changed in TARGETS["ablation"].variants.items():
-        if all(found[key] == value for key, value in {**RECIPES["best"], **changed}.items()):
+    target = TARGETS["ablation"]
+    defaults = default_settings(found["dataset"])
+    whole = {**{name: defaults[name] for name in target.sets}, **RECIPES["best"]}
+    for name, changed in target.variants.items():
+        if all(found[key] == value for key, value in {**whole, **changed}.items()):
             return name
     return None
 

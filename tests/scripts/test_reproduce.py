@@ -92,6 +92,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
             "--method: table-5 compares baseline, agfn, and none is chosen",
         ),
         (["--ablation", "--recipe", "paper"], "--recipe: ablation sets it itself"),
+        (["--ablation", "--samples", "2"], "--samples: ablation sets it itself"),
         (["--table", "6"], "invalid choice"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "5", "--backbone=resnet18"], "--backbone: table-5 sets it itself"),

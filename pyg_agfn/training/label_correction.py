@@ -27,6 +27,10 @@ Heads = Literal["graph", "alone", "both"]
 #: Epochs in which the correction grows to its full share.
 RAMP = 5
 
+#: Labels that may be corrected for each that is found wrong: the estimate is rough, a batch has by
+#: chance more wrong ones than the average, and what is contradicted most is not always wrong.
+SLACK = 2.0
+
 #: The noise rate before it is estimated.
 NOT_YET = -1.0
 
@@ -82,7 +86,7 @@ class LabelCorrection(Objective):
             without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
         at_most (float, optional): Share of a batch's labels that may be corrected, of those that a
-            process has of it. :obj:`None`: as many as the neighbours find to be wrong
+            process has of it. :obj:`None`: twice as many as the neighbours find to be wrong
             (:meth:`~pyg_agfn.nn.CrossBatchMemory.noise_rate`), once :math:`\alpha, \beta` have
             learned for an epoch; in that one all labels stay as they are. Without a memory:
             all of them.
@@ -163,7 +167,7 @@ class LabelCorrection(Objective):
         if self.noise_rate == NOT_YET and epoch > self.begin_epoch and self.memory is not None:
             self.noise_rate.fill_(self.memory.noise_rate(model.agfn.edges))
         # Until then none is, and the memory holds the labels as given.
-        return max(0.0, float(self.noise_rate))
+        return min(1.0, max(0.0, SLACK * float(self.noise_rate)))
 
     def _targets(
         self,

@@ -84,7 +84,7 @@ class TrainOptions:
     correct_at_most: float | None = option(
         1.0,
         "agfn: share of a batch's labels that may be corrected, the most contradicted ones; "
-        "--recipe best: as many as the neighbours find to be wrong",
+        "--recipe best: twice as many as the neighbours find to be wrong",
     )
     heads: Heads = option(
         "graph", "agfn: learn the answers over the graph, each image's alone, or both"

@@ -108,14 +108,13 @@ class CrossBatchMemory(nn.Module):
         Returns:
             The share, 0 to 1; 1 if no image has neighbours enough.
         """
-        held = self.index >= 0
         surest = []
-        for rows in held.nonzero().flatten().split(1024):
+        for rows in (self.index >= 0).nonzero().flatten().split(1024):
             weight = self._edge_weight(edges, self.features[rows], self.index[rows])
             total = weight.sum(1)
             known = total**2 >= MIN_VOTES * (weight**2).sum(1).clamp(min=PRIOR**2)
             surest.append(self._mean_target(weight[known]).amax(1))
-        agreed = torch.cat(surest) if surest else self.targets.new_empty(0)
+        agreed = torch.cat(surest)
         if not len(agreed):
             return 1.0
         return 1 - float(agreed.double().quantile(ANCHOR_QUANTILE))

@@ -214,7 +214,7 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-#: What a recipe sets; what is at its default here is of this recipe alone all the same.
+#: What a recipe sets, where it is not the default.
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {},
     "best": {

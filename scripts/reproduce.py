@@ -20,7 +20,7 @@ def main() -> int:
     base = parse_options(training)
     if arguments.quick:
         base = quick(base)
-    every = grid(arguments.target, base, arguments.method, arguments.seeds)
+    every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.noise_rates)
     if not every:
         rows = ", ".join(TARGETS[arguments.target].rows)
         raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
@@ -57,6 +57,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--method", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--noise-rates",
+        nargs="+",
+        type=float,
+        metavar="RATE",
+        help="table 2: shares of wrong labels in the place of 0.1 and 0.2",
+    )
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every Nth run, from the Ith")
     parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
     parser.add_argument("--out", type=Path, help="folder of the runs (default: runs/reproduce)")
@@ -73,6 +80,11 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
 
     if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
         parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
+    if arguments.noise_rates and not target.any_noise:
+        parser.error(f"--noise-rates: {arguments.target} sets the noise itself")
+    for rate in arguments.noise_rates or ():
+        if not 0 < rate < 1:
+            parser.error(f"--noise-rates {rate:g}: must be above 0 and below 1")
     given = {word.split("=")[0] for word in training}
     own = {"--" + name.replace("_", "-") for name in (*target.sets, "seed", "noise_file", "recipe")}
     if given & own:

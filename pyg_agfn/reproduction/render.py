@@ -62,7 +62,7 @@ def _by_recipe(
             continue
         if row_of(found) == BEST and _lacks_parts(known_settings(found, dataset)):
             continue
-        if any(found.get(name) not in values for name, values in wanted.varied.items()):
+        if not wanted.shows(found):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
@@ -98,6 +98,9 @@ def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[s
 def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
+    rates = sorted({key[1] for key in rows})
+    if TARGETS[target].any_noise and not set(rates) <= set(TARGETS[target].varied["noise"]):
+        recipe = {**recipe, "noise_rates": rates}
     lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
     if target == "table-5":
         lines += _backbone_table(dataset, rows)

@@ -24,6 +24,12 @@ def test_table_2_is_every_method_at_two_noise_levels_the_first_seed_first(base):
     assert len({cell_name(c) for c in cells}) == 36
 
 
+def test_table_2_can_be_had_at_other_noise_rates(base):
+    cells = grid("table-2", base, ("scn", "agfn"), [0], [0.4, 0.1])
+    assert [c.noise for c in cells] == [0.4, 0.4, 0.1, 0.1]
+    assert cell_name(cells[2]) == cell_name(grid("table-2", base, ("scn",), [0])[0])
+
+
 @pytest.mark.parametrize("target", ["table-1", "table-3", "table-4"])
 def test_the_subsets_are_measured_on_the_runs_of_table_1(base, target):
     names = [cell_name(c) for c in grid(target, base, ROWS, [0])]

@@ -173,6 +173,18 @@ def test_noise_levels_are_parts_and_other_runs_stay_out():
     ]
 
 
+def test_other_noise_rates_are_parts_too_and_the_command_names_them():
+    rates = [0.2, 0.4]
+    records = [
+        record(options, answers(round(100 * (0.9 - options.noise))))
+        for options in grid("table-2", ferplus(), ("baseline", "agfn"), [0], rates)
+    ]
+    text = render("table-2", records, "ferplus")
+    assert [row[1].strip("*") for row in lines(text, "agfn")] == ["70.00", "50.00"]
+    assert " --noise-rates 0.2 0.4" in text
+    assert "--noise-rates" not in render("table-2", records[:2], "ferplus")
+
+
 def test_runs_of_another_recipe_are_never_averaged_with_these():
     records = [
         record(options, answers(right))

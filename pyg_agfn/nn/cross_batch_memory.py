@@ -13,15 +13,9 @@ from pyg_agfn.transforms.similarity_edges import unit_rows
 #: Edges to nobody in particular that every image has: without a neighbour no class is likelier.
 PRIOR = 1e-3
 
-#: Least neighbours whose votes tell a share of wrong labels: by 30 it is known to 0.07.
-MIN_VOTES = 30
-#: Of the opinions' largest probabilities, taken for that of an image whose class is beyond doubt
-#: (Patrini et al.); the largest of all would be the luckiest.
-ANCHOR_QUANTILE = 0.97
-
 
 class CrossBatchMemory(nn.Module):
-    r"""The features and label distributions of the last samples, as a ring.
+    r"""The features, label distributions and given labels of the last samples, as a ring.
 
     :meth:`opinion` is what the graph says of an image's label: the mean of its neighbours'
     distributions :math:`t_m`, by the expected edges of Eq. 3,
@@ -44,6 +38,7 @@ class CrossBatchMemory(nn.Module):
 
     features: Tensor
     targets: Tensor
+    labels: Tensor
     index: Tensor
     written: Tensor
 
@@ -53,24 +48,32 @@ class CrossBatchMemory(nn.Module):
             raise ValueError(f"a memory needs at least one place, got size={size}")
         self.register_buffer("features", torch.zeros(size, num_features))
         self.register_buffer("targets", torch.zeros(size, num_classes))
+        self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
         # Which training image a place holds; -1 for none yet.
         self.register_buffer("index", torch.full((size,), -1))
         self.register_buffer("written", torch.zeros((), dtype=torch.long))
 
-    def push(self, features: Tensor, targets: Tensor, index: Tensor) -> None:
+    def push(self, features: Tensor, targets: Tensor, labels: Tensor, index: Tensor) -> None:
         r"""Puts samples in the places of the oldest ones.
 
+        Args:
+            features: Projected features.
+            targets: What is learned of each, a distribution.
+            labels: Labels as given.
+            index: Which training images they are.
+
         Shapes:
-            - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`; of more samples than places
-              the last ones stay
+            - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`, :math:`(N)`; of more samples
+              than places the last ones stay
         """
         size = len(self.index)
-        features, targets, index = features[-size:], targets[-size:], index[-size:]
-        places = (self.written + torch.arange(len(index), device=self.index.device)) % size
-        self.features[places] = unit_rows(features).to(self.features.dtype)
-        self.targets[places] = targets.to(self.targets.dtype)
-        self.index[places] = index.to(self.index.device)
-        self.written += len(index)
+        new = [samples[-size:] for samples in (features, targets, labels, index)]
+        places = (self.written + torch.arange(len(new[-1]), device=self.index.device)) % size
+        new[0] = unit_rows(new[0])
+        kept = (self.features, self.targets, self.labels, self.index)
+        for buffer, samples in zip(kept, new, strict=True):
+            buffer[places] = samples.to(buffer)
+        self.written += len(new[-1])
 
     def opinion(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         r"""The neighbours' mean label distribution, with its gradient to :math:`\alpha, \beta`.
@@ -87,37 +90,21 @@ class CrossBatchMemory(nn.Module):
         return self._mean_target(self._edge_weight(edges, z, index))
 
     @torch.no_grad()
-    def noise_rate(self, edges: SimilarityEdges) -> float:
-        r"""The share of wrong labels, where labels are remembered as they were given.
-
-        Of images whose class is beyond doubt, the neighbours are of that class, and whose label
-        is another one has a wrong one. Such images are those whose neighbours agree most,
-
-        .. math::
-            \hat{\rho} = 1 - Q_{0.97} \left( \max_k q_{mk} \right)
-
-        over the images :math:`m` that are remembered and have at least 30 effective neighbours,
-        :math:`(\sum_j P_{mj})^2 / \sum_j P_{mj}^2`. It supposes that labels of all classes are
-        wrong as often, and that the features have not learned wrong labels by heart: these would
-        agree with each other. Source: anchor points, Patrini et al., *Making deep neural networks
-        robust to label noise: a loss correction approach*, CVPR 2017, of a network's probabilities.
+    def opinions(self, edges: SimilarityEdges) -> tuple[Tensor, Tensor]:
+        r"""What the neighbours say of each remembered sample, and the label it was given.
 
         Args:
             edges: Graph generator.
 
-        Returns:
-            The share, 0 to 1; 1 if no image has neighbours enough.
+        Shapes:
+            - **output:** :math:`(M', K)`, :math:`(M')` for :math:`M' \leq M` samples
         """
-        surest = []
-        for rows in (self.index >= 0).nonzero().flatten().split(1024):
-            weight = self._edge_weight(edges, self.features[rows], self.index[rows])
-            total = weight.sum(1)
-            known = total**2 >= MIN_VOTES * (weight**2).sum(1).clamp(min=PRIOR**2)
-            surest.append(self._mean_target(weight[known]).amax(1))
-        agreed = torch.cat(surest)
-        if not len(agreed):
-            return 1.0
-        return 1 - float(agreed.double().quantile(ANCHOR_QUANTILE))
+        filled = (self.index >= 0).nonzero().flatten()
+        opinions = [
+            self._mean_target(self._edge_weight(edges, self.features[rows], self.index[rows]))
+            for rows in filled.split(1024)
+        ]
+        return torch.cat(opinions), self.labels[filled]
 
     def _edge_weight(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         """Expected edges from each image to what is remembered of others, (N, M)."""

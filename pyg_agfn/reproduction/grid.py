@@ -65,10 +65,10 @@ ABLATION: dict[str, dict[str, Any]] = {
     "any number of labels corrected": {"correct_at_most": 1.0},
     "labels as given": {"judges": "nobody"},
     "graph head only": {"heads": "graph"},
-    "head without graph only": {"heads": "alone"},
+    "both heads": {"heads": "both"},
     "memory of 512": {"memory": 512},
     "batches of 32": {"batch_size": 32},
-    "S = 4": {"samples": 4},
+    "graph head only, S = 4": {"heads": "graph", "samples": 4},
     "squared error (Eq. 7)": {"loss": "squared-error"},
     "bank of images that the graph trusts": {"bank_choice": "agreement"},
 }

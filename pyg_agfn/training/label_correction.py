@@ -10,6 +10,7 @@ labels with bootstrapping*, ICLR workshop 2015), the loss of the graph's own par
 et al., *Neighbourhood components analysis*, NeurIPS 2004).
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -20,57 +21,22 @@ from torch import Tensor
 from pyg_agfn.distributed import gather_rows
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, mean_teacher
 from pyg_agfn.rivals.objective import Objective, full_precision
+from pyg_agfn.training.contradiction import correct_labels, find_noise_rate, threshold_of_share
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
 Heads = Literal["graph", "alone", "both"]
 
-#: Epochs in which the correction grows to its full share.
-RAMP = 5
-
-#: Labels that may be corrected for each that is found wrong: the estimate is rough, a batch has by
-#: chance more wrong ones than the average, and what is contradicted most is not always wrong.
-SLACK = 2.0
-
 #: The noise rate before it is estimated.
 NOT_YET = -1.0
-
-
-def correct_labels(
-    labels: Tensor, opinion: Tensor, share: float = 1.0, at_most: float = 1.0
-) -> Tensor:
-    r"""Label distributions that are moved towards an opinion, the more it contradicts the label.
-
-    .. math::
-        t_i = (1 - c_i) \, y_i + c_i \, o_i, \qquad
-        c_i = s \left( 1 - \frac{o_{i, y_i}}{\max_k o_{ik}} \right)
-
-    A label that the opinion finds likeliest stays as it is. Where opinions are wrong more often
-    than labels, most contradictions are mistaken: ``at_most`` keeps to the strongest.
-
-    Args:
-        labels (Tensor): Given labels :math:`y`.
-        opinion (Tensor): Distributions :math:`o`, rows sum to 1.
-        share (float): :math:`s`, 0 for no correction. (default: :obj:`1.0`)
-        at_most (float): Share of the labels that may be corrected, those of the largest
-            :math:`c_i`; the others stay as they are. (default: :obj:`1.0`)
-
-    Shapes:
-        - **input:** :math:`(N)`, :math:`(N, K)`
-        - **output:** :math:`(N, K)`, rows sum to 1
-    """
-    given = F.one_hot(labels, opinion.size(1)).to(opinion.dtype)
-    contradicted = 1 - (opinion * given).sum(1) / opinion.amax(1)
-    allowed = torch.zeros_like(contradicted)
-    allowed[contradicted.topk(round(at_most * len(labels))).indices] = share
-    return given.lerp(opinion, (allowed * contradicted).unsqueeze(1))
 
 
 class LabelCorrection(Objective):
     r"""Loss of AGFN's answers against corrected labels, and the loss of :math:`\alpha, \beta`.
 
     In a step, teacher and memory give each image an opinion of its label
-    (:class:`~pyg_agfn.nn.CrossBatchMemory`), :func:`correct_labels` makes targets of label and
-    opinion, and the images enter the memory with the teacher's features and these targets. What
+    (:class:`~pyg_agfn.nn.CrossBatchMemory`),
+    :func:`~pyg_agfn.training.contradiction.correct_labels` makes targets of label and opinion, and
+    the images enter the memory with the teacher's features and these targets. What
     :math:`W` minimizes is the mean loss of the heads. What :math:`\alpha, \beta` minimize is the
     neighbours' cross-entropy with the targets,
     :math:`-\sum_k t_{ik} \log q_{ik}`, by its true gradient through Eq. 3 and 4.
@@ -86,10 +52,11 @@ class LabelCorrection(Objective):
             without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
         at_most (float, optional): Share of a batch's labels that may be corrected, of those that a
-            process has of it. :obj:`None`: twice as many as the neighbours find to be wrong
-            (:meth:`~pyg_agfn.nn.CrossBatchMemory.noise_rate`), once :math:`\alpha, \beta` have
-            learned for an epoch; in that one all labels stay as they are. Without a memory:
-            all of them.
+            process has of it. :obj:`None`: as many as the memory finds to be likelier wrong than
+            right when the correction begins
+            (:func:`~pyg_agfn.training.contradiction.find_noise_rate`), those that are contradicted
+            more strongly than the rest of the memory at the begin of the epoch. Without a memory:
+            all.
 
     Raises:
         ValueError: Neighbours are to judge, and there is no memory of them.
@@ -115,7 +82,7 @@ class LabelCorrection(Objective):
         self.judges = judges
         self.heads = heads
         self.begin_epoch = begin_epoch
-        self.at_most = 1.0 if at_most is None and not memory else at_most
+        self.at_most = at_most
 
     def begin(self, model: BaselineClassifier, num_images: int) -> None:
         assert isinstance(model, AGFNClassifier)
@@ -125,7 +92,8 @@ class LabelCorrection(Objective):
             num_classes = model.classifier.out_features
             memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
             self.memory = memory.to(model.classifier.weight)
-        self.noise_rate = torch.tensor(NOT_YET, dtype=torch.float64)
+        # The noise rate; what is contradicted less than this stays as it is; in which epoch.
+        self.found = torch.tensor([NOT_YET, math.inf, 0.0], dtype=torch.float64)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -133,11 +101,10 @@ class LabelCorrection(Objective):
         assert isinstance(model, AGFNClassifier)
         z = model.agfn.projector(model.features(images))
         judge, seen = self._judge(model, images, z)
-        share = min(1.0, max(0, epoch - self.begin_epoch + 1) / RAMP)
-        at_most = self._limit(model, epoch)
-        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, share, at_most)
+        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, epoch)
         if self.memory is not None:
-            self.memory.push(*map(gather_rows, (seen, targets, index.to(labels.device))))
+            remembered = (seen, targets, labels, index.to(labels.device))
+            self.memory.push(*map(gather_rows, remembered))
         answers = []
         if self.heads != "graph" or not model.agfn.use_graph:
             answers.append(model.agfn.normalizer.dense_forward(z, None))
@@ -160,14 +127,19 @@ class LabelCorrection(Objective):
         teacher = cast(AGFNClassifier, self.teacher.module)
         return teacher, teacher.agfn.projector(teacher.features(images))
 
-    def _limit(self, model: AGFNClassifier, epoch: int) -> float:
-        """Share of the labels that may be corrected in this step."""
-        if self.at_most is not None:
-            return self.at_most
-        if self.noise_rate == NOT_YET and epoch > self.begin_epoch and self.memory is not None:
-            self.noise_rate.fill_(self.memory.noise_rate(model.agfn.edges))
-        # Until then none is, and the memory holds the labels as given.
-        return min(1.0, max(0.0, SLACK * float(self.noise_rate)))
+    def _threshold(self, model: AGFNClassifier, epoch: int) -> float:
+        """The least contradiction of a label that is corrected in this step."""
+        if self.at_most is not None or self.memory is None:
+            return 0.0
+        noise_rate, threshold, taken = self.found.tolist()
+        if epoch != taken:
+            opinion, labels = self.memory.opinions(model.agfn.edges)
+            if noise_rate == NOT_YET:
+                found = find_noise_rate(opinion, labels)
+                noise_rate = NOT_YET if found is None else found
+            threshold = threshold_of_share(opinion, labels, max(noise_rate, 0.0))
+            self.found = torch.tensor([noise_rate, threshold, epoch], dtype=torch.float64)
+        return float(threshold)
 
     def _targets(
         self,
@@ -176,23 +148,25 @@ class LabelCorrection(Objective):
         seen: Tensor,
         labels: Tensor,
         index: Tensor,
-        share: float,
-        at_most: float,
+        epoch: int,
     ) -> tuple[Tensor, Tensor | None]:
         """What is learned of the images, (N, K), and what their neighbours' answer costs."""
         dtype = full_precision(seen).dtype
         opinions, neighbours = [], None
-        if share > 0 and self.judges in ("teacher", "both"):
+        begun = epoch >= self.begin_epoch
+        at_least = self._threshold(model, epoch) if begun else 0.0
+        if begun and self.judges in ("teacher", "both"):
             # Not no_grad(): autocast would keep weights cast without a gradient for the heads.
             logits = judge.classifier(judge.agfn.normalizer.dense_forward(seen, None)).detach()
             opinions.append(full_precision(logits).softmax(1))
-        if share > 0 and self.memory is not None:
+        if begun and self.memory is not None:
             neighbours = self.memory.opinion(model.agfn.edges, seen, index)
             if self.judges in ("neighbours", "both"):
                 opinions.append(neighbours.detach().to(dtype))
         if opinions:
             opinion = torch.stack(opinions).mean(0)
-            targets = correct_labels(labels, opinion, share, at_most)
+            at_most = 1.0 if self.at_most is None else self.at_most
+            targets = correct_labels(labels, opinion, at_most, at_least)
         else:
             targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
         if neighbours is None:
@@ -207,9 +181,9 @@ class LabelCorrection(Objective):
         return teacher
 
     def findings(self) -> dict[str, float | None]:
-        if self.at_most is not None:
+        if self.at_most is not None or self.memory is None:
             return {}
-        return {"noise_rate": None if self.noise_rate == NOT_YET else float(self.noise_rate)}
+        return {"noise_rate": None if self.found[0] == NOT_YET else float(self.found[0])}
 
     def state_dict(self) -> dict[str, Tensor]:
         parts = {"teacher": self.teacher, "memory": self.memory}
@@ -219,13 +193,13 @@ class LabelCorrection(Objective):
             if module is not None
             for key, tensor in module.state_dict().items()
         }
-        return {**state, "noise_rate": self.noise_rate}
+        return {**state, "found": self.found}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        noise_rate = float(state["noise_rate"])
-        if noise_rate != NOT_YET and not 0 <= noise_rate <= 1:
-            raise ValueError(f"no noise rate: {noise_rate}")
-        self.noise_rate.fill_(noise_rate)
+        noise_rate, threshold, epoch = state["found"].tolist()
+        if not (noise_rate == NOT_YET or 0 <= noise_rate <= 1) or not threshold >= 0 or epoch < 0:
+            raise ValueError(f"no noise rate, threshold and epoch: {state['found'].tolist()}")
+        self.found.copy_(state["found"])
         for name, module in (("teacher", self.teacher), ("memory", self.memory)):
             if module is not None:
                 prefix = f"{name}."

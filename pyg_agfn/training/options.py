@@ -84,7 +84,7 @@ class TrainOptions:
     correct_at_most: float | None = option(
         1.0,
         "agfn: share of a batch's labels that may be corrected, the most contradicted ones; "
-        "--recipe best: twice as many as the neighbours find to be wrong",
+        "--recipe best: as many as the neighbours find to be wrong",
     )
     heads: Heads = option(
         "graph", "agfn: learn the answers over the graph, each image's alone, or both"
@@ -224,7 +224,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "memory": 4096,
         "judges": "neighbours",
         "correct_at_most": None,
-        "heads": "both",
+        "heads": "alone",
         "graph_optimizer": "adam",
         "lr_graph": 0.02,
     },

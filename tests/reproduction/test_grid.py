@@ -66,7 +66,7 @@ def test_a_run_has_the_name_it_had_before_there_were_recipes():
 def test_the_best_recipe_is_a_row_of_its_own_and_of_it_alone(base):
     base = dataclasses.replace(base, teacher=0.5, lr_graph=0.3)
     scn, paper, best = grid("table-1", base, ("agfn-best", "agfn", "scn"), [0])
-    assert (best.recipe, best.method, best.memory, best.heads) == ("best", ("agfn",), 4096, "both")
+    assert (best.recipe, best.method, best.memory, best.heads) == ("best", ("agfn",), 4096, "alone")
     assert (best.teacher, best.alpha, best.lr_graph) == (0.5, 8.0, 0.3)
     assert (paper.recipe, paper.teacher, paper.memory, paper.alpha) == ("paper", 0.0, 0, 1.0)
     assert paper.lr_graph == 0.3

@@ -48,7 +48,7 @@ def test_a_recipe_is_under_what_is_given_and_over_the_data_set():
         0.99,
         4096,
         "neighbours",
-        "both",
+        "alone",
     )
     assert (best.alpha, best.beta, best.graph_optimizer) == (8.0, -4.0, "adam")
     assert (best.lr, best.epochs) == (0.05, 20)  # what all methods share stays

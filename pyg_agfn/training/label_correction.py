@@ -92,8 +92,9 @@ class LabelCorrection(Objective):
             num_classes = model.classifier.out_features
             memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
             self.memory = memory.to(model.classifier.weight)
-        # The noise rate; what is contradicted less than this stays as it is; in which epoch.
-        self.found = torch.tensor([NOT_YET, math.inf, 0.0], dtype=torch.float64)
+        # The noise rate when the correction began and in the last epoch that counted it, which one
+        # that is, and what is contradicted less than this stays as it is.
+        self.found = torch.tensor([NOT_YET, NOT_YET, 0.0, math.inf], dtype=torch.float64)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -131,14 +132,15 @@ class LabelCorrection(Objective):
         """The least contradiction of a label that is corrected in this step."""
         if self.at_most is not None or self.memory is None:
             return 0.0
-        noise_rate, threshold, taken = self.found.tolist()
-        if epoch != taken:
+        first, _, counted, threshold = self.found.tolist()
+        if epoch != counted:
             opinion, labels = self.memory.opinions(model.agfn.edges)
-            if noise_rate == NOT_YET:
-                found = find_noise_rate(opinion, labels)
-                noise_rate = NOT_YET if found is None else found
-            threshold = threshold_of_share(opinion, labels, max(noise_rate, 0.0))
-            self.found = torch.tensor([noise_rate, threshold, epoch], dtype=torch.float64)
+            found = find_noise_rate(opinion, labels)
+            now = NOT_YET if found is None else found
+            # Later counts miss the labels that were learned by heart in spite of all.
+            first = now if first == NOT_YET else first
+            threshold = threshold_of_share(opinion, labels, max(first, 0.0))
+            self.found = torch.tensor([first, now, epoch, threshold], dtype=torch.float64)
         return float(threshold)
 
     def _targets(
@@ -183,7 +185,8 @@ class LabelCorrection(Objective):
     def findings(self) -> dict[str, float | None]:
         if self.at_most is not None or self.memory is None:
             return {}
-        return {"noise_rate": None if self.found[0] == NOT_YET else float(self.found[0])}
+        now = float(self.found[1])
+        return {"noise_rate": None if now == NOT_YET else now}
 
     def state_dict(self) -> dict[str, Tensor]:
         parts = {"teacher": self.teacher, "memory": self.memory}
@@ -196,9 +199,10 @@ class LabelCorrection(Objective):
         return {**state, "found": self.found}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        noise_rate, threshold, epoch = state["found"].tolist()
-        if not (noise_rate == NOT_YET or 0 <= noise_rate <= 1) or not threshold >= 0 or epoch < 0:
-            raise ValueError(f"no noise rate, threshold and epoch: {state['found'].tolist()}")
+        first, now, epoch, threshold = state["found"].tolist()
+        rates = all(rate == NOT_YET or 0 <= rate <= 1 for rate in (first, now))
+        if not (rates and epoch >= 0 and threshold >= 0):
+            raise ValueError(f"no noise rates, epoch and threshold: {state['found'].tolist()}")
         self.found.copy_(state["found"])
         for name, module in (("teacher", self.teacher), ("memory", self.memory)):
             if module is not None:

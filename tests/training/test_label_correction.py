@@ -132,13 +132,18 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
     again = build(**parts, decay=0.0)[1]
     again.load_state_dict(objective.state_dict())
     found = objective.found.clone()
-    objective.memory.labels[:] = true  # what would be found now is another threshold
-    for epoch, same in ((2, True), (3, False)):  # taken once an epoch
-        objective(model, images, labels, index, epoch)
-        assert bool(torch.equal(objective.found, found)) == same
-    assert objective.findings() == {"noise_rate": rate}  # counted once
+    objective.memory.labels[:] = true  # what would be found now is another rate
+    objective(model, images, labels, index, 2)
+    assert torch.equal(objective.found, found)  # counted once an epoch
+    objective.memory.labels[:] = true
+    objective(model, images, labels, index, 3)
+    assert objective.findings()["noise_rate"] < 0.05
+    assert float(objective.found[0]) == rate  # which decides on how many are corrected
+    kept = objective.memory.targets.gather(1, labels.unsqueeze(1)).flatten()
+    assert float((kept < 1)[labels != true].double().mean()) > 0.9
     assert again.findings() == {"noise_rate": rate}
-    for broken in ([1.5, 0.5, 2.0], [0.1, float("nan"), 2.0], [0.1, 0.5, -1.0]):
+    nan = float("nan")
+    for broken in ([1.5, 0.5, 2, 0.5], [0.1, 0.1, 2, nan], [0.1, nan, 2, 0.5], [0.1, 0.1, -1, 0.5]):
         state = {**objective.state_dict(), "found": torch.tensor(broken)}
         with pytest.raises(ValueError, match="noise rate"):
             again.load_state_dict(state)

@@ -10,7 +10,6 @@ labels with bootstrapping*, ICLR workshop 2015), the loss of the graph's own par
 et al., *Neighbourhood components analysis*, NeurIPS 2004).
 """
 
-import math
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -26,8 +25,12 @@ from pyg_agfn.training.contradiction import correct_labels, find_noise_rate, thr
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
 Heads = Literal["graph", "alone", "both"]
 
-#: The noise rate before it is estimated.
+#: Noise rates that are kept, those of the first epochs.
+MAX_RATES = 64
+#: In the place of one that is not counted yet.
 NOT_YET = -1.0
+#: What no label is contradicted by.
+NOBODY = 2.0
 
 
 class LabelCorrection(Objective):
@@ -92,9 +95,10 @@ class LabelCorrection(Objective):
             num_classes = model.classifier.out_features
             memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
             self.memory = memory.to(model.classifier.weight)
-        # The noise rate when the correction began and in the last epoch that counted it, which one
-        # that is, and what is contradicted less than this stays as it is.
-        self.found = torch.tensor([NOT_YET, NOT_YET, 0.0, math.inf], dtype=torch.float64)
+        # What was counted so far, one an epoch.
+        self.noise_rates = torch.full((MAX_RATES,), NOT_YET, dtype=torch.float64)
+        # In which epoch last, and what is contradicted less than this in it stays as it is.
+        self.limit = torch.tensor([0.0, NOBODY], dtype=torch.float64)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -132,15 +136,17 @@ class LabelCorrection(Objective):
         """The least contradiction of a label that is corrected in this step."""
         if self.at_most is not None or self.memory is None:
             return 0.0
-        first, _, counted, threshold = self.found.tolist()
+        counted, threshold = self.limit.tolist()
         if epoch != counted:
             opinion, labels = self.memory.opinions(model.agfn.edges)
             found = find_noise_rate(opinion, labels)
-            now = NOT_YET if found is None else found
+            free = (self.noise_rates == NOT_YET).nonzero().flatten()
+            if found is not None and len(free):
+                self.noise_rates[free[0]] = found
             # Later counts miss the labels that were learned by heart in spite of all.
-            first = now if first == NOT_YET else first
-            threshold = threshold_of_share(opinion, labels, max(first, 0.0))
-            self.found = torch.tensor([first, now, epoch, threshold], dtype=torch.float64)
+            threshold = threshold_of_share(opinion, labels, max(float(self.noise_rates[0]), 0.0))
+            threshold = min(threshold, NOBODY)
+            self.limit = torch.tensor([epoch, threshold], dtype=torch.float64)
         return float(threshold)
 
     def _targets(
@@ -185,8 +191,9 @@ class LabelCorrection(Objective):
     def findings(self) -> dict[str, float | None]:
         if self.at_most is not None or self.memory is None:
             return {}
-        now = float(self.found[1])
-        return {"noise_rate": None if now == NOT_YET else now}
+        # The first may be of features too young, the last of labels learned by heart.
+        rates = self.noise_rates[self.noise_rates != NOT_YET]
+        return {"noise_rate": float(rates.median()) if len(rates) else None}
 
     def state_dict(self) -> dict[str, Tensor]:
         parts = {"teacher": self.teacher, "memory": self.memory}
@@ -196,14 +203,16 @@ class LabelCorrection(Objective):
             if module is not None
             for key, tensor in module.state_dict().items()
         }
-        return {**state, "found": self.found}
+        return {**state, "noise_rates": self.noise_rates, "limit": self.limit}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        first, now, epoch, threshold = state["found"].tolist()
-        rates = all(rate == NOT_YET or 0 <= rate <= 1 for rate in (first, now))
-        if not (rates and epoch >= 0 and threshold >= 0):
-            raise ValueError(f"no noise rates, epoch and threshold: {state['found'].tolist()}")
-        self.found.copy_(state["found"])
+        rates, (epoch, threshold) = state["noise_rates"], state["limit"].tolist()
+        if not ((rates == NOT_YET) | ((rates >= 0) & (rates <= 1))).all():
+            raise ValueError(f"no noise rates: {rates.tolist()}")
+        if not (epoch >= 0 and threshold >= 0):
+            raise ValueError(f"no epoch and threshold: {[epoch, threshold]}")
+        self.noise_rates.copy_(rates)
+        self.limit.copy_(state["limit"])
         for name, module in (("teacher", self.teacher), ("memory", self.memory)):
             if module is not None:
                 prefix = f"{name}."

@@ -131,21 +131,26 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
 
     again = build(**parts, decay=0.0)[1]
     again.load_state_dict(objective.state_dict())
-    found = objective.found.clone()
     objective.memory.labels[:] = true  # what would be found now is another rate
     objective(model, images, labels, index, 2)
-    assert torch.equal(objective.found, found)  # counted once an epoch
-    objective.memory.labels[:] = true
-    objective(model, images, labels, index, 3)
-    assert objective.findings()["noise_rate"] < 0.05
-    assert float(objective.found[0]) == rate  # which decides on how many are corrected
+    assert objective.noise_rates.tolist() == [rate] + 63 * [-1]  # counted once an epoch
+    for epoch in (3, 4):
+        objective.memory.labels[:] = true
+        objective(model, images, labels, index, epoch)
+    assert objective.findings()["noise_rate"] == sorted(objective.noise_rates.tolist())[62] < 0.05
+    assert objective.noise_rates[0] == rate  # which decides on how many are corrected
     kept = objective.memory.targets.gather(1, labels.unsqueeze(1)).flatten()
     assert float((kept < 1)[labels != true].double().mean()) > 0.9
     assert again.findings() == {"noise_rate": rate}
-    nan = float("nan")
-    for broken in ([1.5, 0.5, 2, 0.5], [0.1, 0.1, 2, nan], [0.1, nan, 2, 0.5], [0.1, 0.1, -1, 0.5]):
-        state = {**objective.state_dict(), "found": torch.tensor(broken)}
-        with pytest.raises(ValueError, match="noise rate"):
+    for name, place, broken in (
+        ("noise_rates", 0, 1.5),
+        ("noise_rates", 63, float("nan")),
+        ("limit", 0, -1.0),
+        ("limit", 1, float("nan")),
+    ):
+        state = {key: tensor.clone() for key, tensor in objective.state_dict().items()}
+        state[name][place] = broken
+        with pytest.raises(ValueError, match="no "):
             again.load_state_dict(state)
     assert build(at_most=1.0)[1].findings() == {}
     assert build(judges="teacher", memory=0, at_most=None)[1].findings() == {}  # nobody to tell
@@ -158,6 +163,8 @@ def test_nothing_is_corrected_before_there_is_anybody_to_ask(batch):
     objective(model, images, labels, index, 9)
     assert torch.equal(objective.memory.targets[:12], F.one_hot(labels, 3).float())
     assert objective.findings() == {"noise_rate": None}
+    # A checkpoint with anything else is refused.
+    assert all(tensor.isfinite().all() for tensor in objective.state_dict().values())
 
 
 @pytest.mark.parametrize("parts", [{}, {"decay": 0.0}, {"judges": "neighbours"}])

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-#: Okabe and Ito's colours, told apart in grey and by colour-blind readers; and a dash for each.
+#: Okabe and Ito's eight colours and Tol's indigo, told apart in grey and by colour-blind readers;
+#: and a dash for each.
 METHOD_STYLES: dict[str, dict[str, Any]] = {
     "baseline": {"color": "#D55E00", "linestyle": "-"},
     "label-smoothing": {"color": "#F0E442", "linestyle": "-."},
@@ -12,6 +13,7 @@ METHOD_STYLES: dict[str, dict[str, Any]] = {
     "eac": {"color": "#56B4E9", "linestyle": "--"},
     "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
     "agfn": {"color": "#0072B2", "linestyle": "-"},
+    "agfn-best": {"color": "#332288", "linestyle": "-"},
 }
 
 #: Ten colours for classes, made to be told apart by colour-blind readers and in grey: Petroff,

@@ -48,7 +48,7 @@ class LabelCorrection(Objective):
         criterion: Loss of logits :math:`(N, K)` and distributions :math:`(N, K)`.
         decay (float): Of the averaged teacher; 0 for none, then the model judges itself.
         memory (int): Past images that the graph sees; 0 for none, then :math:`\alpha, \beta`
-            minimize the heads' loss, as in the paper.
+            minimize the heads' loss, as in the paper; with ``"alone"`` they stay as they are.
         judges (str): Whose opinion corrects the labels. ``"both"``: the mean of the two.
         heads (str): ``"graph"`` learns the answers over the batch's graph, as the paper does;
             ``"alone"`` each image's by itself; ``"both"`` the two, so that the same weights can do

@@ -67,13 +67,16 @@ class CrossBatchMemory(nn.Module):
               than places the last ones stay
         """
         size = len(self.index)
-        new = [samples[-size:] for samples in (features, targets, labels, index)]
-        places = (self.written + torch.arange(len(new[-1]), device=self.index.device)) % size
-        new[0] = unit_rows(new[0])
-        kept = (self.features, self.targets, self.labels, self.index)
-        for buffer, samples in zip(kept, new, strict=True):
-            buffer[places] = samples.to(buffer)
-        self.written += len(new[-1])
+        count = min(len(index), size)
+        places = (self.written + torch.arange(count, device=self.index.device)) % size
+        for buffer, samples in (
+            (self.features, unit_rows(features)),
+            (self.targets, targets),
+            (self.labels, labels),
+            (self.index, index),
+        ):
+            buffer[places] = samples[-size:].to(buffer)
+        self.written += count
 
     def opinion(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         r"""The neighbours' mean label distribution, with its gradient to :math:`\alpha, \beta`.

@@ -27,6 +27,11 @@ def contradiction(opinion: Tensor) -> Tensor:
     return 1 - opinion / opinion.amax(1, keepdim=True)
 
 
+def _of_labels(contradicted: Tensor, labels: Tensor) -> Tensor:
+    """How strongly the labels given are contradicted, (N), of all labels' (N, K)."""
+    return contradicted.gather(1, labels.unsqueeze(1)).squeeze(1)
+
+
 def find_noise_rate(opinion: Tensor, labels: Tensor) -> float | None:
     r"""The share of labels that are likelier wrong than right, by what contradicts them.
 
@@ -67,7 +72,7 @@ def find_noise_rate(opinion: Tensor, labels: Tensor) -> float | None:
         return None
     likeliest = F.one_hot(contradicted.argmin(1), contradicted.size(1)).bool()
     wrong = contradicted[~likeliest].sort().values
-    given = contradicted.gather(1, labels.unsqueeze(1)).squeeze(1).sort().values
+    given = _of_labels(contradicted, labels).sort().values
 
     def share_beyond(values: Tensor, t: Tensor) -> Tensor:
         return 1 - torch.searchsorted(values, t).double() / len(values)
@@ -86,7 +91,7 @@ def threshold_of_share(opinion: Tensor, labels: Tensor, share: float) -> float:
         - **input:** :math:`(M, K)`, :math:`(M)`
     """
     count = round(share * len(labels))
-    given = contradiction(opinion).gather(1, labels.unsqueeze(1)).flatten()
+    given = _of_labels(contradiction(opinion), labels)
     return float(given.topk(count).values[-1]) if count else math.inf
 
 
@@ -118,7 +123,7 @@ def correct_labels(
         - **output:** :math:`(N, K)`, rows sum to 1
     """
     given = F.one_hot(labels, opinion.size(1)).to(opinion.dtype)
-    contradicted = contradiction(opinion).gather(1, labels.unsqueeze(1)).squeeze(1)
+    contradicted = _of_labels(contradiction(opinion), labels)
     allowed = torch.zeros_like(contradicted)
     allowed[contradicted.topk(round(at_most * len(labels))).indices] = 1
     allowed = allowed * (contradicted >= at_least)

@@ -147,7 +147,7 @@ class LabelCorrection(Objective):
             threshold = threshold_of_share(opinion, labels, max(float(self.noise_rates[0]), 0.0))
             threshold = min(threshold, NOBODY)
             self.limit = torch.tensor([epoch, threshold], dtype=torch.float64)
-        return float(threshold)
+        return threshold
 
     def _targets(
         self,
@@ -160,14 +160,16 @@ class LabelCorrection(Objective):
     ) -> tuple[Tensor, Tensor | None]:
         """What is learned of the images, (N, K), and what their neighbours' answer costs."""
         dtype = full_precision(seen).dtype
+        targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
+        if epoch < self.begin_epoch:
+            return targets, None
+        at_least = self._threshold(model, epoch)
         opinions, neighbours = [], None
-        begun = epoch >= self.begin_epoch
-        at_least = self._threshold(model, epoch) if begun else 0.0
-        if begun and self.judges in ("teacher", "both"):
+        if self.judges in ("teacher", "both"):
             # Not no_grad(): autocast would keep weights cast without a gradient for the heads.
             logits = judge.classifier(judge.agfn.normalizer.dense_forward(seen, None)).detach()
             opinions.append(full_precision(logits).softmax(1))
-        if begun and self.memory is not None:
+        if self.memory is not None:
             neighbours = self.memory.opinion(model.agfn.edges, seen, index)
             if self.judges in ("neighbours", "both"):
                 opinions.append(neighbours.detach().to(dtype))
@@ -175,8 +177,6 @@ class LabelCorrection(Objective):
             opinion = torch.stack(opinions).mean(0)
             at_most = 1.0 if self.at_most is None else self.at_most
             targets = correct_labels(labels, opinion, at_most, at_least)
-        else:
-            targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
         if neighbours is None:
             return targets, None
         return targets, -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()

@@ -15,7 +15,8 @@ PRIOR = 1e-3
 
 
 class CrossBatchMemory(nn.Module):
-    r"""The features, label distributions and given labels of the last samples, as a ring.
+    r"""The last samples, as a ring: features, label distributions, given labels, and by how much
+    these were contradicted when they came in.
 
     :meth:`opinion` is what the graph says of an image's label: the mean of its neighbours'
     distributions :math:`t_m`, by the expected edges of Eq. 3,
@@ -39,6 +40,7 @@ class CrossBatchMemory(nn.Module):
     features: Tensor
     targets: Tensor
     labels: Tensor
+    contradicted: Tensor
     index: Tensor
     written: Tensor
 
@@ -49,22 +51,32 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("features", torch.zeros(size, num_features))
         self.register_buffer("targets", torch.zeros(size, num_classes))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
+        # -1 for not known.
+        self.register_buffer("contradicted", torch.full((size,), -1.0))
         # Which training image a place holds; -1 for none yet.
         self.register_buffer("index", torch.full((size,), -1))
         self.register_buffer("written", torch.zeros((), dtype=torch.long))
 
-    def push(self, features: Tensor, targets: Tensor, labels: Tensor, index: Tensor) -> None:
+    def push(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        labels: Tensor,
+        contradicted: Tensor,
+        index: Tensor,
+    ) -> None:
         r"""Puts samples in the places of the oldest ones.
 
         Args:
             features: Projected features.
             targets: What is learned of each, a distribution.
             labels: Labels as given.
+            contradicted: By how much each label is, 0 to 1; -1 for not known.
             index: Which training images they are.
 
         Shapes:
-            - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`, :math:`(N)`; of more samples
-              than places the last ones stay
+            - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`, :math:`(N)`, :math:`(N)`; of
+              more samples than places the last ones stay
         """
         size = len(self.index)
         count = min(len(index), size)
@@ -73,6 +85,7 @@ class CrossBatchMemory(nn.Module):
             (self.features, unit_rows(features)),
             (self.targets, targets),
             (self.labels, labels),
+            (self.contradicted, contradicted),
             (self.index, index),
         ):
             buffer[places] = samples[-size:].to(buffer)

@@ -27,7 +27,7 @@ def contradiction(opinion: Tensor) -> Tensor:
     return 1 - opinion / opinion.amax(1, keepdim=True)
 
 
-def _of_labels(contradicted: Tensor, labels: Tensor) -> Tensor:
+def of_labels(contradicted: Tensor, labels: Tensor) -> Tensor:
     """How strongly the labels given are contradicted, (N), of all labels' (N, K)."""
     return contradicted.gather(1, labels.unsqueeze(1)).squeeze(1)
 
@@ -72,7 +72,7 @@ def find_noise_rate(opinion: Tensor, labels: Tensor) -> float | None:
         return None
     likeliest = F.one_hot(contradicted.argmin(1), contradicted.size(1)).bool()
     wrong = contradicted[~likeliest].sort().values
-    given = _of_labels(contradicted, labels).sort().values
+    given = of_labels(contradicted, labels).sort().values
 
     def share_beyond(values: Tensor, t: Tensor) -> Tensor:
         return 1 - torch.searchsorted(values, t).double() / len(values)
@@ -84,27 +84,54 @@ def find_noise_rate(opinion: Tensor, labels: Tensor) -> float | None:
     return float(beyond[lead.argmax()]) if lead.max() > 0 else 0.0
 
 
-def threshold_of_share(opinion: Tensor, labels: Tensor, share: float) -> float:
-    """The contradiction that a share of the labels given reaches; infinity for none of them.
+def threshold_of_share(contradicted: Tensor, share: float) -> Tensor:
+    """The contradiction that a share of the labels reaches; infinity for none of them.
+
+    Args:
+        contradicted (Tensor): Of each label, 0 to 1; one below 0 is not known.
+        share (float): Of the labels known, 0 to 1.
 
     Shapes:
-        - **input:** :math:`(M, K)`, :math:`(M)`
+        - **input:** :math:`(M)`
+        - **output:** a scalar, without waiting for the device
     """
-    count = round(share * len(labels))
-    given = _of_labels(contradiction(opinion), labels)
-    return float(given.topk(count).values[-1]) if count else math.inf
+    count = ((contradicted >= 0).sum() * share).round().long()
+    reached = contradicted.sort(descending=True).values.take((count - 1).clamp(min=0))
+    return torch.where(count > 0, reached, math.inf)
+
+
+def reliability(contradicted: Tensor, wrong: float) -> Tensor:
+    r"""The share of the right labels that whoever contradicts finds likeliest.
+
+    Wrong labels are hardly ever those that are found likeliest. So of the shares of the labels that
+    are not contradicted, :math:`A`, and of those that are wrong, :math:`\rho`,
+
+    .. math:: r = \min\Big(\frac{A}{1 - \rho}, 1\Big)
+
+    Args:
+        contradicted (Tensor): Of each label, 0 to 1; one below 0 is not known.
+        wrong (float): Share of labels that are wrong, 0 to 1.
+
+    Shapes:
+        - **input:** :math:`(M)`
+        - **output:** a scalar, without waiting for the device; 0 where nothing is known
+    """
+    known = (contradicted >= 0).sum().clamp(min=1)
+    agreed = (contradicted == 0).sum() / known
+    return (agreed / max(1 - wrong, 1e-9)).clamp(max=1)
 
 
 def correct_labels(
     labels: Tensor,
     opinion: Tensor,
     at_most: float = 1.0,
-    at_least: float = 0.0,
+    at_least: float | Tensor = 0.0,
+    strength: float | Tensor = 1.0,
 ) -> Tensor:
     r"""Label distributions that are moved towards an opinion, the more it contradicts the label.
 
     .. math::
-        t_i = (1 - c_i) \, y_i + c_i \, o_i, \qquad
+        t_i = (1 - r c_i) \, y_i + r c_i \, o_i, \qquad
         c_i = 1 - \frac{o_{i, y_i}}{\max_k o_{ik}}
 
     A label that the opinion finds likeliest stays as it is. Where opinions are wrong more often
@@ -116,15 +143,17 @@ def correct_labels(
         opinion (Tensor): Distributions :math:`o`, rows sum to 1.
         at_most (float): Share of the labels that may be corrected, those of the largest
             :math:`c_i`; the others stay as they are. (default: :obj:`1.0`)
-        at_least (float): Least :math:`c_i` of a label that is corrected. (default: :obj:`0.0`)
+        at_least (float or Tensor): Least :math:`c_i` of a label that is corrected.
+            (default: :obj:`0.0`)
+        strength (float or Tensor): The factor :math:`r`, 0 to 1. (default: :obj:`1.0`)
 
     Shapes:
         - **input:** :math:`(N)`, :math:`(N, K)`
         - **output:** :math:`(N, K)`, rows sum to 1
     """
     given = F.one_hot(labels, opinion.size(1)).to(opinion.dtype)
-    contradicted = _of_labels(contradiction(opinion), labels)
+    contradicted = of_labels(contradiction(opinion), labels)
     allowed = torch.zeros_like(contradicted)
     allowed[contradicted.topk(round(at_most * len(labels))).indices] = 1
     allowed = allowed * (contradicted >= at_least)
-    return given.lerp(opinion, (allowed * contradicted).unsqueeze(1))
+    return given.lerp(opinion, (strength * allowed * contradicted).unsqueeze(1))

@@ -20,17 +20,22 @@ from torch import Tensor
 from pyg_agfn.distributed import gather_rows
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, mean_teacher
 from pyg_agfn.rivals.objective import Objective, full_precision
-from pyg_agfn.training.contradiction import correct_labels, find_noise_rate, threshold_of_share
+from pyg_agfn.training.contradiction import (
+    contradiction,
+    correct_labels,
+    find_noise_rate,
+    of_labels,
+    reliability,
+    threshold_of_share,
+)
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
 Heads = Literal["graph", "alone", "both"]
 
 #: Noise rates that are kept, those of the first epochs.
 MAX_RATES = 64
-#: In the place of one that is not counted yet.
+#: In the place of what is not known yet.
 NOT_YET = -1.0
-#: What no label is contradicted by.
-NOBODY = 2.0
 
 
 class LabelCorrection(Objective):
@@ -57,9 +62,10 @@ class LabelCorrection(Objective):
         at_most (float, optional): Share of a batch's labels that may be corrected, of those that a
             process has of it. :obj:`None`: as many as the memory finds to be likelier wrong than
             right when the correction begins
-            (:func:`~pyg_agfn.training.contradiction.find_noise_rate`), those that are contradicted
-            more strongly than the rest of the memory at the begin of the epoch. Without a memory:
-            all.
+            (:func:`~pyg_agfn.training.contradiction.find_noise_rate`): those that are contradicted
+            as strongly as this share of the memory's labels were when they were seen, and by as
+            much as the neighbours are right (:func:`~pyg_agfn.training.contradiction.reliability`).
+            Without a memory: all, in full.
 
     Raises:
         ValueError: Neighbours are to judge, and there is no memory of them.
@@ -97,8 +103,8 @@ class LabelCorrection(Objective):
             self.memory = memory.to(model.classifier.weight)
         # What was counted so far, one an epoch.
         self.noise_rates = torch.full((MAX_RATES,), NOT_YET, dtype=torch.float64)
-        # In which epoch last, and what is contradicted less than this in it stays as it is.
-        self.limit = torch.tensor([0.0, NOBODY], dtype=torch.float64)
+        # In which epoch last.
+        self.counted = torch.zeros((), dtype=torch.long)
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -106,9 +112,11 @@ class LabelCorrection(Objective):
         assert isinstance(model, AGFNClassifier)
         z = model.agfn.projector(model.features(images))
         judge, seen = self._judge(model, images, z)
-        targets, self.graph_loss = self._targets(model, judge, seen, labels, index, epoch)
+        targets, contradicted, self.graph_loss = self._targets(
+            model, judge, seen, labels, index, epoch
+        )
         if self.memory is not None:
-            remembered = (seen, targets, labels, index.to(labels.device))
+            remembered = (seen, targets, labels, contradicted, index.to(labels.device))
             self.memory.push(*map(gather_rows, remembered))
         answers = []
         if self.heads != "graph" or not model.agfn.use_graph:
@@ -132,22 +140,29 @@ class LabelCorrection(Objective):
         teacher = cast(AGFNClassifier, self.teacher.module)
         return teacher, teacher.agfn.projector(teacher.features(images))
 
-    def _threshold(self, model: AGFNClassifier, epoch: int) -> float:
-        """The least contradiction of a label that is corrected in this step."""
+    def _count_wrong(self, model: AGFNClassifier, epoch: int) -> None:
+        """Counts the memory's wrong labels, before the first step of an epoch."""
+        if self.at_most is not None or self.memory is None or epoch == self.counted:
+            return
+        self.counted.fill_(epoch)
+        opinion, labels = self.memory.opinions(model.agfn.edges)
+        found = find_noise_rate(opinion, labels)
+        free = (self.noise_rates == NOT_YET).nonzero().flatten()
+        if found is None or not len(free):
+            return
+        self.noise_rates[free[0]] = found
+        if free[0] == 0:  # from now on labels come in with what contradicts them
+            against = of_labels(contradiction(opinion), labels)
+            self.memory.contradicted[self.memory.index >= 0] = against.to(self.memory.contradicted)
+
+    def _limits(self) -> tuple[float | Tensor, float | Tensor]:
+        """The least contradiction of a label that is corrected, and how much of it counts."""
         if self.at_most is not None or self.memory is None:
-            return 0.0
-        counted, threshold = self.limit.tolist()
-        if epoch != counted:
-            opinion, labels = self.memory.opinions(model.agfn.edges)
-            found = find_noise_rate(opinion, labels)
-            free = (self.noise_rates == NOT_YET).nonzero().flatten()
-            if found is not None and len(free):
-                self.noise_rates[free[0]] = found
-            # Later counts miss the labels that were learned by heart in spite of all.
-            threshold = threshold_of_share(opinion, labels, max(float(self.noise_rates[0]), 0.0))
-            threshold = min(threshold, NOBODY)
-            self.limit = torch.tensor([epoch, threshold], dtype=torch.float64)
-        return threshold
+            return 0.0, 1.0
+        # Of the first count: later ones miss the labels that were learned by heart in spite of all.
+        wrong = max(float(self.noise_rates[0]), 0.0)
+        lately = self.memory.contradicted
+        return threshold_of_share(lately, wrong), reliability(lately, wrong)
 
     def _targets(
         self,
@@ -157,13 +172,14 @@ class LabelCorrection(Objective):
         labels: Tensor,
         index: Tensor,
         epoch: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        """What is learned of the images, (N, K), and what their neighbours' answer costs."""
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What is learned of the images, (N, K), contradictions, (N), and what neighbours cost."""
         dtype = full_precision(seen).dtype
         targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
+        contradicted = torch.full_like(targets[:, 0], NOT_YET)
         if epoch < self.begin_epoch:
-            return targets, None
-        at_least = self._threshold(model, epoch)
+            return targets, contradicted, None
+        self._count_wrong(model, epoch)
         opinions, neighbours = [], None
         if self.judges in ("teacher", "both"):
             # Not no_grad(): autocast would keep weights cast without a gradient for the heads.
@@ -175,11 +191,13 @@ class LabelCorrection(Objective):
                 opinions.append(neighbours.detach().to(dtype))
         if opinions:
             opinion = torch.stack(opinions).mean(0)
+            contradicted = of_labels(contradiction(opinion), labels)
             at_most = 1.0 if self.at_most is None else self.at_most
-            targets = correct_labels(labels, opinion, at_most, at_least)
+            targets = correct_labels(labels, opinion, at_most, *self._limits())
         if neighbours is None:
-            return targets, None
-        return targets, -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()
+            return targets, contradicted, None
+        cost = -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()
+        return targets, contradicted, cost
 
     def trained(self, model: BaselineClassifier) -> BaselineClassifier:
         if self.teacher is None:
@@ -203,16 +221,16 @@ class LabelCorrection(Objective):
             if module is not None
             for key, tensor in module.state_dict().items()
         }
-        return {**state, "noise_rates": self.noise_rates, "limit": self.limit}
+        return {**state, "noise_rates": self.noise_rates, "counted": self.counted}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        rates, (epoch, threshold) = state["noise_rates"], state["limit"].tolist()
+        rates, counted = state["noise_rates"], state["counted"]
         if not ((rates == NOT_YET) | ((rates >= 0) & (rates <= 1))).all():
             raise ValueError(f"no noise rates: {rates.tolist()}")
-        if not (epoch >= 0 and threshold >= 0):
-            raise ValueError(f"no epoch and threshold: {[epoch, threshold]}")
+        if counted < 0:
+            raise ValueError(f"no epoch: {int(counted)}")
         self.noise_rates.copy_(rates)
-        self.limit.copy_(state["limit"])
+        self.counted.copy_(counted)
         for name, module in (("teacher", self.teacher), ("memory", self.memory)):
             if module is not None:
                 prefix = f"{name}."

@@ -15,6 +15,7 @@ def memory():
         3 * torch.randn(6, 5, dtype=torch.float64),
         torch.rand(6, 3, dtype=torch.float64).softmax(1),
         torch.tensor([2, 0, 1, 1, 2, 0]),
+        torch.rand(6, dtype=torch.float64),
         torch.tensor([4, 9, 2, 4, 30, 8]),
     )
     return memory
@@ -68,7 +69,7 @@ def test_a_push_before_the_backward_pass_does_not_disturb_it(memory):
     memory.opinion(edges, z, index).log().sum().backward()
     expected, edges.alpha.grad = edges.alpha.grad, None
     cost = memory.opinion(edges, z, index).log().sum()
-    memory.push(z, torch.eye(3)[:2], torch.tensor([0, 1]), index)
+    memory.push(z, torch.eye(3)[:2], torch.tensor([0, 1]), torch.zeros(2), index)
     cost.backward()
     assert torch.equal(edges.alpha.grad, expected)
 
@@ -79,20 +80,22 @@ def test_the_oldest_are_forgotten(sizes):
     pushed = []
     for size in sizes:
         index = torch.arange(len(pushed), len(pushed) + size)
-        memory.push(torch.ones(size, 1), torch.eye(2)[index % 2], index % 2, index)
+        memory.push(torch.ones(size, 1), torch.eye(2)[index % 2], index % 2, 1 / (1 + index), index)
         pushed += index.tolist()
     assert sorted(i for i in memory.index.tolist() if i >= 0) == pushed[-5:]
     for i, target in zip(memory.index.tolist(), memory.targets, strict=True):
         assert i < 0 or target[i % 2] == 1
     filled = memory.index >= 0
     assert torch.equal(memory.labels[filled], memory.index[filled] % 2)
+    assert torch.equal(memory.contradicted[filled], 1 / (1 + memory.index[filled]))
+    assert (memory.contradicted[~filled] == -1).all()
 
 
 def test_any_graph_of_similarities_can_ask_it():
     memory = CrossBatchMemory(3, 2, 2)
     labels = torch.tensor([0, 0, 1])
     z = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]])
-    memory.push(z, torch.eye(2)[labels], labels, torch.arange(3))
+    memory.push(z, torch.eye(2)[labels], labels, torch.zeros(3), torch.arange(3))
     found = memory.opinion(ThresholdEdges(0.5), torch.tensor([[5.0, 0.0]]), torch.tensor([9]))
     torch.testing.assert_close(found, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
 

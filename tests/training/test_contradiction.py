@@ -1,5 +1,7 @@
 """Corrected labels against their formula, and the count of wrong ones against brute force."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,8 @@ from pyg_agfn.training.contradiction import (
     contradiction,
     correct_labels,
     find_noise_rate,
+    of_labels,
+    reliability,
     threshold_of_share,
 )
 
@@ -17,6 +21,8 @@ def test_a_label_is_moved_as_far_as_it_is_contradicted():
     labels = torch.tensor([1, 0, 0])
     expected = [[0.0, 1.0, 0.0], [0.4 + 0.6 * 0.2, 0.3, 0.18], [0.0, 0.0, 1.0]]
     torch.testing.assert_close(correct_labels(labels, opinion), torch.tensor(expected))
+    half = (F.one_hot(labels, 3) + torch.tensor(expected)) / 2
+    torch.testing.assert_close(correct_labels(labels, opinion, strength=0.5), half)
 
 
 def test_only_the_most_contradicted_labels_are_corrected_where_a_share_is_set():
@@ -62,9 +68,39 @@ def test_the_noise_rate_is_that_of_the_formula():
     lead = {t: 2 * rate * share(wrong, t) - share(given, t) for t in given}
     best = max(lead, key=lead.get)
     assert find_noise_rate(opinion, labels) == pytest.approx(share(given, best), abs=1e-12)
-    assert threshold_of_share(opinion, labels, share(given, best)) == pytest.approx(best)
-    assert threshold_of_share(opinion, labels, 1.0) == 0.0
-    assert threshold_of_share(opinion, labels, 0.001) == float("inf")
+    against = of_labels(contradiction(opinion), labels)
+    assert float(threshold_of_share(against, share(given, best))) == pytest.approx(best)
+
+
+def test_a_share_of_the_labels_reaches_the_threshold():
+    against = torch.tensor([0.3, -1.0, 0.9, 0.0, -1.0, 0.5])  # two are not known
+    for share, threshold in ((0.0, math.inf), (0.1, math.inf), (0.2, 0.9), (0.5, 0.5), (1.0, 0.0)):
+        found = threshold_of_share(against, share)
+        assert float(found) == pytest.approx(threshold)
+        assert int((against >= found).sum()) == round(4 * share)
+    assert float(threshold_of_share(torch.full((3,), -1.0), 0.5)) == math.inf
+
+
+@pytest.mark.parametrize(("sureness", "rate"), [(0.5, 0.0), (0.5, 0.4), (2.0, 0.2), (6.0, 0.1)])
+def test_how_often_opinions_are_right_shows_without_the_true_labels(sureness, rate):
+    torch.manual_seed(4)
+    true = torch.arange(40_000) % 8
+    opinion, labels = opinions(true, 8, sureness), with_wrong(true, 8, rate)
+    right = float((opinion.argmax(1) == true).double().mean())
+    against = of_labels(contradiction(opinion), labels)
+    # A mistaken opinion agrees with a wrong label one time in seven.
+    agreed = right + (1 - right) / 7 * rate / (1 - rate)
+    unknown = torch.full((999,), -1.0, dtype=torch.float64)
+    found = float(reliability(torch.cat([against, unknown]), rate))
+    assert found == pytest.approx(agreed, abs=0.015)
+
+
+def test_reliability_is_a_share():
+    assert float(reliability(torch.tensor([0.0, 0.0, 0.9]), 0.5)) == 1.0
+    assert float(reliability(torch.tensor([0.0, 0.9, 0.9, 0.9]), 0.5)) == 0.5
+    assert float(reliability(torch.zeros(3), 1.0)) == 1.0
+    assert float(reliability(torch.ones(3), 1.0)) == 0.0
+    assert float(reliability(torch.full((3,), -1.0), 0.2)) == 0.0
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.4])
@@ -80,8 +116,8 @@ def test_wrong_labels_are_counted_also_where_opinions_are_wrong_more_often(
     found = find_noise_rate(opinion, labels)
     assert found == pytest.approx(rate, abs=0.02)
     if rate:
-        against = contradiction(opinion).gather(1, labels.unsqueeze(1)).squeeze(1)
-        threshold = threshold_of_share(opinion, labels, found)
+        against = of_labels(contradiction(opinion), labels)
+        threshold = threshold_of_share(against, found)
         beyond = against >= threshold
         wrong = (labels != true).double()
         assert float(wrong[beyond].mean()) > 0.7

@@ -10,8 +10,11 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier, normalize_features
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.contradiction import (
+    contradiction,
     correct_labels,
     find_noise_rate,
+    of_labels,
+    reliability,
     threshold_of_share,
 )
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
@@ -113,15 +116,34 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
     opinion, remembered = objective.memory.opinions(model.agfn.edges)
     assert torch.equal(remembered, labels)
     rate = find_noise_rate(opinion, remembered)
-    threshold = threshold_of_share(opinion, remembered, rate)
+    against = of_labels(contradiction(opinion), labels)
+    threshold = threshold_of_share(against, rate)
+    assert (objective.memory.contradicted == -1).all()
     assert rate == pytest.approx(1 / 7, abs=0.08)
     objective(model, images, labels, index, 2)
     assert objective.findings() == {"noise_rate": rate}
-    expected = correct_labels(labels, opinion, at_least=threshold)
+    trust = reliability(against, rate)
+    assert 0.9 < trust <= 1
+    expected = correct_labels(labels, opinion, at_least=threshold, strength=trust)
     torch.testing.assert_close(objective.memory.targets, expected)
+    torch.testing.assert_close(objective.memory.contradicted, against)
     corrected = (expected != given).any(1)
     assert float((labels != true)[corrected].double().mean()) > 0.9
     assert float(corrected[labels != true].double().mean()) > 0.9
+
+    # Who is among the most contradicted is asked of those seen lately, not of the epoch's begin.
+    third = torch.arange(240) % 3 == 0
+    for lately, least, strength in (
+        (torch.ones(240), 1.0, 0.0),
+        (torch.zeros(240), 0.0, 1.0),
+        (torch.where(third, 0.0, 0.5), 0.5, 1 / 3 / (1 - rate)),
+    ):
+        objective.memory.contradicted[:] = lately
+        objective.memory.targets[:] = given
+        objective(model, images, labels, index, 2)
+        expected = correct_labels(labels, opinion, at_least=least, strength=strength)
+        torch.testing.assert_close(objective.memory.targets, expected)
+    torch.testing.assert_close(objective.memory.contradicted, against)
 
     onlooker = build(**{**parts, "judges": "nobody"}, decay=0.0)[1]
     for epoch in (1, 2):
@@ -145,8 +167,7 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
     for name, place, broken in (
         ("noise_rates", 0, 1.5),
         ("noise_rates", 63, float("nan")),
-        ("limit", 0, -1.0),
-        ("limit", 1, float("nan")),
+        ("counted", (), -1),
     ):
         state = {key: tensor.clone() for key, tensor in objective.state_dict().items()}
         state[name][place] = broken
@@ -198,7 +219,9 @@ def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
     model = AGFNClassifier("small-cnn", 10, 1, hidden_channels=64, edges=edges)
     memory.begin(model, len(z))
     labels = F.one_hot(data.labels, 10).float()
-    memory.memory.push(z[:900], labels[:900], data.labels[:900], torch.arange(900))
+    memory.memory.push(
+        z[:900], labels[:900], data.labels[:900], torch.zeros(900), torch.arange(900)
+    )
     asked = torch.arange(900)
 
     def right() -> float:

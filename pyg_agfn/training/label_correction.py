@@ -140,12 +140,18 @@ class LabelCorrection(Objective):
         teacher = cast(AGFNClassifier, self.teacher.module)
         return teacher, teacher.agfn.projector(teacher.features(images))
 
+    @property
+    def _counting_memory(self) -> CrossBatchMemory | None:
+        """Where wrong labels are counted, to correct as many; none where their share is set."""
+        return self.memory if self.at_most is None else None
+
     def _count_wrong(self, model: AGFNClassifier, epoch: int) -> None:
         """Counts the memory's wrong labels, before the first step of an epoch."""
-        if self.at_most is not None or self.memory is None or epoch == self.counted:
+        memory = self._counting_memory
+        if memory is None or epoch == self.counted:
             return
         self.counted.fill_(epoch)
-        opinion, labels = self.memory.opinions(model.agfn.edges)
+        opinion, labels = memory.opinions(model.agfn.edges)
         found = find_noise_rate(opinion, labels)
         free = (self.noise_rates == NOT_YET).nonzero().flatten()
         if found is None or not len(free):
@@ -153,15 +159,16 @@ class LabelCorrection(Objective):
         self.noise_rates[free[0]] = found
         if free[0] == 0:  # from now on labels come in with what contradicts them
             against = of_labels(contradiction(opinion), labels)
-            self.memory.contradicted[self.memory.index >= 0] = against.to(self.memory.contradicted)
+            memory.contradicted[memory.index >= 0] = against.to(memory.contradicted)
 
     def _limits(self) -> tuple[float | Tensor, float | Tensor]:
         """The least contradiction of a label that is corrected, and how much of it counts."""
-        if self.at_most is not None or self.memory is None:
+        memory = self._counting_memory
+        if memory is None:
             return 0.0, 1.0
         # Of the first count: later ones miss the labels that were learned by heart in spite of all.
         wrong = max(float(self.noise_rates[0]), 0.0)
-        lately = self.memory.contradicted
+        lately = memory.contradicted
         return threshold_of_share(lately, wrong), reliability(lately, wrong)
 
     def _targets(
@@ -207,7 +214,7 @@ class LabelCorrection(Objective):
         return teacher
 
     def findings(self) -> dict[str, float | None]:
-        if self.at_most is not None or self.memory is None:
+        if self._counting_memory is None:
             return {}
         # The first may be of features too young, the last of labels learned by heart.
         rates = self.noise_rates[self.noise_rates != NOT_YET]

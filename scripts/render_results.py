@@ -16,12 +16,13 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
     which.add_argument("--figure", type=int, choices=(4,), help="accuracies of figure 4")
+    which.add_argument("--sweep", action="store_true", help="methods by learning rates")
     which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
     parser.add_argument(
         "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
     )
     arguments = parser.parse_args()
-    target = target_name(arguments.table, arguments.figure)
+    target = target_name(arguments.table, arguments.figure, arguments.sweep)
     if not arguments.results.is_file():
         raise InputError(f"{arguments.results}: there is no such file")
     records = ResultsFile(arguments.results).records()

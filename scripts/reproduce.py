@@ -20,7 +20,7 @@ def main() -> int:
     base = parse_options(training)
     if arguments.quick:
         base = quick(base)
-    every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.noise_rates)
+    every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.values)
     if not every:
         rows = ", ".join(TARGETS[arguments.target].rows)
         raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
@@ -32,7 +32,7 @@ def main() -> int:
     failed = run_grid(cells, base.out, results, console)
     for path in arguments.list:
         measure_subset(cells, base.out, path, results, console)
-    if arguments.table or arguments.figure == 4 or arguments.ablation:
+    if arguments.figure in (None, 4):
         print(render(arguments.target, results.records(), base.dataset))
     if arguments.figure:
         points = 200 if arguments.quick else 2000
@@ -51,6 +51,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
     which.add_argument("--figure", type=int, choices=(1, 3, 4, 5))
+    which.add_argument(
+        "--sweep",
+        nargs="*",
+        type=float,
+        metavar="LR",
+        help="every method at several learning rates (default: 0.02 0.05 0.1)",
+    )
     which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
     parser.add_argument(
         "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
@@ -75,16 +82,25 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     arguments, training = parser.parse_known_args()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         parser.error("not under torchrun: start the command several times, or give --shard")
-    arguments.target = target_name(arguments.table, arguments.figure)
+    sweep = arguments.sweep is not None
+    arguments.target = target_name(arguments.table, arguments.figure, sweep)
     target = TARGETS[arguments.target]
 
     if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
         parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
-    if arguments.noise_rates and not target.any_noise:
-        parser.error(f"--noise-rates: {arguments.target} sets the noise itself")
+    if arguments.noise_rates and "noise" not in target.any_of:
+        instead = "sets the noise itself" if "noise" in target.varied else "takes one, by --noise"
+        parser.error(f"--noise-rates: {arguments.target} {instead}")
     for rate in arguments.noise_rates or ():
         if not 0 < rate < 1:
             parser.error(f"--noise-rates {rate:g}: must be above 0 and below 1")
+    if arguments.sweep and len(set(arguments.sweep)) < 2:
+        parser.error(f"--sweep {arguments.sweep[0]:g}: needs two learning rates or more")
+    for rate in arguments.sweep or ():
+        if not 0 < rate < float("inf"):
+            parser.error(f"--sweep {rate:g}: must be above 0 and finite")
+    given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
+    arguments.values = {name: values for name, values in given_values.items() if values}
     given = {word.split("=")[0] for word in training}
     own = {"--" + name.replace("_", "-") for name in (*target.sets, "seed", "noise_file", "recipe")}
     if given & own:

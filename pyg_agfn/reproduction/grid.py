@@ -29,7 +29,7 @@ class Target:
         rows: What it compares, of :data:`ROWS`.
         variants: Or, by its name, what differs in each of its runs.
         dataset: Its data set where the user names none.
-        any_noise: Whether it may be had at other noise rates than the paper's, zero apart.
+        any_of: The options of ``varied`` that may be had at other values too.
     """
 
     title: str
@@ -37,13 +37,13 @@ class Target:
     rows: tuple[str, ...] = ROWS
     variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     dataset: str = "ferplus"
-    any_noise: bool = False
+    any_of: frozenset[str] = frozenset()
 
     def shows(self, found: dict[str, Any]) -> bool:
         """Whether a run belongs to it, by what it varies."""
-        if self.any_noise and not found.get("noise"):
+        if "noise" in self.any_of and not found.get("noise"):
             return False
-        own = set(self.varied) - ({"noise"} if self.any_noise else set())
+        own = set(self.varied) - self.any_of
         return all(found.get(name) in self.varied[name] for name in own)
 
     @property
@@ -78,7 +78,9 @@ _BACKBONES = {"noise": (0.0,), "backbone": ("resnet18", "resnet34", "resnet152")
 
 TARGETS = {
     "table-1": Target("no wrong labels added", _CLEAN),
-    "table-2": Target("10% and 20% wrong labels", {"noise": (0.1, 0.2)}, any_noise=True),
+    "table-2": Target(
+        "10% and 20% wrong labels", {"noise": (0.1, 0.2)}, any_of=frozenset({"noise"})
+    ),
     "table-3": Target("occluded faces", _CLEAN),
     "table-4": Target("turned faces", _CLEAN),
     "table-5": Target("deeper backbones, with and without AGFN", _BACKBONES, WITH_AND_WITHOUT),
@@ -90,15 +92,20 @@ TARGETS = {
     ),
     "figure-4": Target("MNIST, 10% wrong labels", {"noise": (0.1,)}, dataset="mnist"),
     "figure-5": Target("ambiguous images", _CLEAN, WITH_AND_WITHOUT),
+    "sweep": Target(
+        "each method by its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
+    ),
     "ablation": Target("the recipe's parts", {}, (BEST,), ABLATION, dataset="digits"),
 }
 
 
-def target_name(table: int | None, figure: int | None) -> str:
-    """The key of :data:`TARGETS` of a table or a figure; of neither, the ablation's."""
+def target_name(table: int | None, figure: int | None, sweep: bool) -> str:
+    """The key of :data:`TARGETS` of a table, a figure or the sweep; of none, the ablation's."""
     if table:
         return f"table-{table}"
-    return f"figure-{figure}" if figure else "ablation"
+    if figure:
+        return f"figure-{figure}"
+    return "sweep" if sweep else "ablation"
 
 
 def grid(
@@ -106,11 +113,11 @@ def grid(
     base: TrainOptions,
     rows: Sequence[str],
     seeds: Sequence[int],
-    noise_rates: Sequence[float] | None = None,
+    chosen_values: dict[str, Sequence[float]] | None = None,
 ) -> list[TrainOptions]:
     """The runs of a table or figure, each of one row; all of the first seed come first.
 
-    At ``noise_rates`` in the place of the table's, where they are given.
+    Of what the table varies, ``chosen_values`` take the place of the table's where they are given.
 
     What the base sets of the recipe's own options holds for :data:`BEST` alone; an ``alpha``,
     ``beta`` or ``lr_graph`` for both recipes.
@@ -118,7 +125,7 @@ def grid(
     wanted = TARGETS[target]
     chosen = [row for row in wanted.rows if row in rows]
     settings: list[dict[str, Any]] = [{}]
-    varied = {**wanted.varied, **({"noise": tuple(noise_rates)} if noise_rates else {})}
+    varied = {**wanted.varied, **(chosen_values or {})}
     for name, values in varied.items():
         settings = [{**setting, name: value} for setting in settings for value in values]
     if target == "figure-3":  # its bars are Table 5

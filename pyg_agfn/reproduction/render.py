@@ -10,6 +10,7 @@ from pyg_agfn.errors import InputError, printable
 from pyg_agfn.reproduction.grid import ROWS, TARGETS, default_settings, known_settings, row_of
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.render_ablation import render_ablation
+from pyg_agfn.reproduction.render_sweep import render_sweep
 from pyg_agfn.reproduction.results_file import Record, check_record
 from pyg_agfn.reproduction.rows import (
     Row,
@@ -18,21 +19,22 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
-    p_value,
-    points_to,
     recipe_line,
     row_of_records,
     seeds_note,
+    standing,
 )
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 
-#: A row's key: its name, share of wrong labels, backbone, batch size, subset.
-Key = tuple[str, float, str, int, str]
+#: A row's key: its name, share of wrong labels, backbone, batch size, subset, learning rate.
+Key = tuple[str, float, str, int, str, float]
 
 
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
-    """The Markdown of a table, of Figure 4's accuracies or the ablation: a part for each recipe.
+    """The Markdown of a table, Figure 4's accuracies, the sweep or the ablation.
+
+    What was run by different options is in parts.
 
     Raises:
         InputError: No record belongs to the table.
@@ -43,6 +45,7 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
         _render_recipe(target, dataset, recipe, rows)
         for recipe, rows in _by_recipe(target, records, dataset)
     ]
+    parts = [part for part in parts if part]
     if not parts:
         raise nothing_finished(target, dataset)
     return "\n\n".join(parts) + "\n"
@@ -73,6 +76,7 @@ def _by_recipe(
             found["backbone"],
             found["batch_size"],
             subset,
+            found["lr"],
         )
         groups[json.dumps(recipe, sort_keys=True)][key].append(record)
     for recipe_text, rows in groups.items():
@@ -98,8 +102,10 @@ def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[s
 def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
+    if target == "sweep":
+        return render_sweep(dataset, recipe, {(key[0], key[5]): row for key, row in rows.items()})
     rates = sorted({key[1] for key in rows})
-    if TARGETS[target].any_noise and not set(rates) <= set(TARGETS[target].varied["noise"]):
+    if "noise" in TARGETS[target].any_of and not set(rates) <= set(TARGETS[target].varied["noise"]):
         recipe = {**recipe, "noise_rates": rates}
     lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
     if target == "table-5":
@@ -141,31 +147,7 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
         lines.append("| " + " | ".join(cells) + " |")
     for name in [name for name in quoted if name not in ROWS]:
         lines.append(f"| {name} |" + " |" * (len(heads) - 2) + f" {quoted[name]:.2f} |")
-    return [*lines, "", _standing(rows)]
-
-
-def _standing(rows: dict[str, Row]) -> str:
-    """Where AGFN stands, by either recipe, in words."""
-
-    def mean(name: str) -> float:
-        return statistics.mean(rows[name].accuracy)
-
-    ours = [name for name in rows if name in ("agfn", BEST)]
-    rivals = [name for name in rows if name not in ours]
-    if not ours or not rivals:
-        return "AGFN is not among these runs."
-    rival = max(rivals, key=mean)
-    sentences = []
-    for name in ours:
-        title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
-        points = points_to(rows[name], rows[rival])
-        if points == 0:
-            sentences.append(f"{title} is level with {rival}.")
-            continue
-        standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
-        p = p_value(rows[name], rows[rival])
-        sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
-    return " ".join(sentences)
+    return [*lines, "", standing(rows)]
 
 
 def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:

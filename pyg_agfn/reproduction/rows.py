@@ -12,6 +12,7 @@ from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import chosen_settings
 from pyg_agfn.reproduction.results_file import Record, unpack
+from pyg_agfn.run_folder import BEST
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,20 @@ def row_of_records(records: Sequence[Record]) -> Row:
         correct,
         metrics,
     )
+
+
+def of_common_seeds(rows: dict[Any, Row]) -> dict[Any, Row]:
+    """The same rows by the seeds that all of them have; none if there is no such seed."""
+    common = sorted(set.intersection(*(set(row.seeds) for row in rows.values()))) if rows else []
+    if not common:
+        return {}
+    return {key: _of_seeds(row, common) for key, row in rows.items()}
+
+
+def _of_seeds(row: Row, seeds: Sequence[int]) -> Row:
+    found = [row.seeds.index(seed) for seed in seeds]
+    accuracy = [row.accuracy[i] for i in found]
+    return Row(list(seeds), accuracy, row.correct[found], [row.metrics[i] for i in found])
 
 
 def nothing_finished(target: str, dataset: str) -> InputError:
@@ -141,3 +156,27 @@ def p_value(row: Row, other: Row) -> str:
     second = other.correct[[other.seeds.index(seed) for seed in common]]
     value = paired_p_value(first, second)
     return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"
+
+
+def standing(rows: dict[str, Row]) -> str:
+    """Where AGFN stands, by either recipe, in words."""
+
+    def mean(name: str) -> float:
+        return statistics.mean(rows[name].accuracy)
+
+    ours = [name for name in rows if name in ("agfn", BEST)]
+    rivals = [name for name in rows if name not in ours]
+    if not ours or not rivals:
+        return "AGFN is not among these runs."
+    rival = max(rivals, key=mean)
+    sentences = []
+    for name in ours:
+        title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
+        points = points_to(rows[name], rows[rival])
+        if points == 0:
+            sentences.append(f"{title} is level with {rival}.")
+            continue
+        standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
+        p = p_value(rows[name], rows[rival])
+        sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
+    return " ".join(sentences)

@@ -13,6 +13,7 @@ from pyg_agfn.reproduction.grid import (
     same_settings,
     settings,
 )
+from pyg_agfn.run_folder import BEST
 from pyg_agfn.training import TrainOptions
 
 
@@ -25,9 +26,17 @@ def test_table_2_is_every_method_at_two_noise_levels_the_first_seed_first(base):
 
 
 def test_table_2_can_be_had_at_other_noise_rates(base):
-    cells = grid("table-2", base, ("scn", "agfn"), [0], [0.4, 0.1])
+    cells = grid("table-2", base, ("scn", "agfn"), [0], {"noise": [0.4, 0.1]})
     assert [c.noise for c in cells] == [0.4, 0.4, 0.1, 0.1]
     assert cell_name(cells[2]) == cell_name(grid("table-2", base, ("scn",), [0])[0])
+
+
+def test_the_sweep_has_runs_in_common_with_the_tables(base):
+    base = dataclasses.replace(base, noise=0.1)
+    cells = grid("sweep", base, ("scn", BEST), [0])
+    assert [c.lr for c in cells] == [0.02, 0.02, 0.05, 0.05, 0.1, 0.1]
+    assert cell_name(cells[2]) == cell_name(grid("table-2", base, ("scn",), [0])[0])
+    assert cells[3] == grid("table-2", base, (BEST,), [0])[0]
 
 
 @pytest.mark.parametrize("target", ["table-1", "table-3", "table-4"])

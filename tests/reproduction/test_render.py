@@ -143,6 +143,59 @@ def test_the_ablation_holds_each_run_to_the_whole_recipe():
         render("ablation", records, "mnist")
 
 
+def sweep(right: dict[str, dict[float, dict[int, int]]], **given) -> list[dict]:
+    """Records by method, learning rate and seed, of that many right answers."""
+    base = ferplus(noise=0.2, **given)
+    return [
+        record(options, answers(count))
+        for method, by_rate in right.items()
+        for lr, by_seed in by_rate.items()
+        for seed, count in by_seed.items()
+        for options in grid("sweep", base, (method,), [seed], {"lr": [lr]})
+    ]
+
+
+def test_the_sweep_holds_each_method_at_its_best_rate_to_the_others_at_theirs():
+    right = {
+        "baseline": {0.02: {0: 60}, 0.05: {0: 50}, 0.1: {0: 40}},
+        "gce": {0.02: {0: 55}, 0.05: {0: 70}, 0.1: {0: 66}},
+        "agfn-best": {0.02: {0: 71}, 0.05: {0: 78}, 0.1: {0: 80}},
+    }
+    text = render("sweep", sweep(right), "ferplus")
+    p = paired_p_value(answers(70)[None], answers(60)[None])
+    gce = ["gce", "55.00, 25.0%", "**70.00, 25.0%**", "66.00, 25.0%", f"+10.00 (p = {p:.3f})"]
+    assert lines(text, "gce") == [[*gce, "+12.3"]]
+    assert lines(text, "baseline")[0][1] == "**60.00, 25.0%**"
+    assert lines(text, "agfn-best")[0][3] == "**80.00, 25.0%**"
+    p = paired_p_value(answers(80)[None], answers(70)[None])
+    assert f"AGFN by the best recipe leads, ahead of gce by 10.00 points (p = {p:.3f})." in text
+    assert "scripts/reproduce.py --sweep --dataset ferplus --root DATA --seeds 0 --" in text
+    assert " --noise 0.2\n" in text
+    assert "--lr" not in text
+
+
+def test_rates_of_a_method_are_compared_on_the_seeds_that_all_of_them_have():
+    right = {
+        "baseline": {0.05: {0: 50, 1: 90}, 0.1: {0: 60}},
+        "gce": {0.05: {0: 70, 1: 10}, 0.1: {0: 65, 1: 5}},
+        "scn": {0.05: {0: 70}, 0.1: {1: 90}},
+        "agfn": {0.05: {0: 80}},
+    }
+    text = render("sweep", sweep(right), "ferplus")
+    assert lines(text, "baseline (seed 0)")[0][1:3] == ["50.00, 25.0%", "**60.00, 25.0%**"]
+    assert lines(text, "gce")[0][1].startswith("**40.00 ± 42.43")
+    assert lines(text, "gce")[0][3].startswith("+10.00 (")  # seed 0: 70 and 60
+    assert "scn" not in text
+    assert "| agfn" not in text
+    assert "scripts/reproduce.py --sweep 0.05 0.1 --dataset" in text
+
+
+def test_runs_that_differ_in_more_than_the_rate_are_no_sweep():
+    records = sweep({"gce": {0.05: {0: 70}}}) + sweep({"gce": {0.1: {0: 80}}}, weight_decay=0.0)
+    with pytest.raises(InputError, match="--sweep --dataset ferplus"):
+        render("sweep", records, "ferplus")
+
+
 def test_a_row_without_all_seeds_says_so_and_is_held_to_the_baseline_of_its_own():
     right = {"baseline": {0: 60, 1: 80}, "agfn": {0: 62}}
     records = [
@@ -177,7 +230,7 @@ def test_other_noise_rates_are_parts_too_and_the_command_names_them():
     rates = [0.2, 0.4]
     records = [
         record(options, answers(round(100 * (0.9 - options.noise))))
-        for options in grid("table-2", ferplus(), ("baseline", "agfn"), [0], rates)
+        for options in grid("table-2", ferplus(), ("baseline", "agfn"), [0], {"noise": rates})
     ]
     text = render("table-2", records, "ferplus")
     assert [row[1].strip("*") for row in lines(text, "agfn")] == ["70.00", "50.00"]

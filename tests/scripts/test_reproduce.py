@@ -58,6 +58,18 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     assert result.stdout.rstrip().endswith("| 8.00 | -4.00 |")  # the held ones
 
 
+def test_learning_rates_are_run_and_rendered(script, tmp_path):
+    result = script("reproduce.py", "--sweep", "0.01", "0.05", *SMALL)
+    assert result.returncode == 0, result.stderr
+    table = result.stdout[result.stdout.index("Accuracy in %") :]
+    assert "scripts/reproduce.py --sweep 0.01 0.05 --dataset digits --seeds 0" in table
+    assert "| method | 0.01 | 0.05 | best to baseline's | leak |" in table
+    results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
+    assert len(results.read_text().splitlines()) == 4
+    rendered = script("render_results.py", results, "--sweep", "--dataset", "digits")
+    assert rendered.stdout.strip() == table.strip()
+
+
 @pytest.mark.parametrize("figure", [1, 3, 4, 5])
 def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, figure):
     if figure == 3:
@@ -86,7 +98,14 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "one of the arguments --table --figure --ablation is required"),
+        ([], "one of the arguments --table --figure --sweep --ablation is required"),
+        (["--sweep", "0.1"], "--sweep 0.1: needs two learning rates or more"),
+        (["--sweep", "0.1", "0.1"], "--sweep 0.1: needs two learning rates or more"),
+        (["--sweep", "0.1", "x"], "argument --sweep: invalid float value: 'x'"),
+        (["--sweep", "0.1", "-1"], "--sweep -1: must be above 0 and finite"),
+        (["--sweep", "nan", "0.1"], "--sweep nan: must be above 0 and finite"),
+        (["--sweep", "--lr", "0.1"], "--lr: sweep sets it itself"),
+        (["--sweep", "--noise-rates", "0.1"], "--noise-rates: sweep takes one, by --noise"),
         (
             ["--table", "5", "--root", "x", "--method", "scn", "eac"],
             "--method: table-5 compares baseline, agfn, and none is chosen",
@@ -121,6 +140,7 @@ def test_bad_input_is_one_line(script, arguments, complaint):
     [
         (["missing.jsonl", "--table", "1"], "missing.jsonl: there is no such file"),
         ([__file__, "--table", "1"], "no finished run of table-1 on ferplus"),
+        ([__file__, "--sweep"], "no finished run of sweep on ferplus: run scripts/reproduce.py"),
         ([__file__, "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
     ],
 )

@@ -1,0 +1,145 @@
+"""Every tensor of a step and of a measurement lies where the others do, on a GPU too.
+
+No GPU is needed: fake tensors have a device and a shape and no numbers, and an operation on two
+devices raises as it would on a GPU. What is chosen by numbers cannot be followed, so counting wrong
+labels is left out, as are the backward passes.
+"""
+
+import dataclasses
+from functools import partial
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.evaluation import Bank, ClassSorted, Shuffled, Single, extract_features
+from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
+from pyg_agfn.reproduction.grid import ROWS, grid
+from pyg_agfn.run_folder import BEST
+from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.contradiction import reliability, threshold_of_share
+from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.fit import choose_objective, describe_model
+from pyg_agfn.training.label_correction import LabelCorrection
+from pyg_agfn.transforms import PoissonEdges, ThresholdEdges
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+GPU = torch.device("cuda", 0)
+
+
+class OnGPU:
+    """What a step asks of Fabric."""
+
+    device = GPU
+
+    @staticmethod
+    def autocast() -> torch.autocast:
+        return torch.autocast("cuda", enabled=False)
+
+    @staticmethod
+    def backward(loss: torch.Tensor, inputs: list[torch.nn.Parameter]) -> None:
+        assert loss.device == GPU
+        for parameter in inputs:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    def limits(self: LabelCorrection):
+        lately = None if self._counting_memory is None else self.memory.contradicted
+        return (
+            (0, 1)
+            if lately is None
+            else (threshold_of_share(lately, 0.2), reliability(lately, 0.2))
+        )
+
+    monkeypatch.setattr(LabelCorrection, "_count_wrong", lambda self, model, epoch: None)
+    monkeypatch.setattr(LabelCorrection, "_limits", limits)
+    # A copy of a tensor, as the averaged teacher makes, stays in the mode that it is of.
+    monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda self, memo: self, raising=False)
+    with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True) as mode:
+        yield mode
+
+
+def options_of(row: str, **given) -> TrainOptions:
+    base = TrainOptions.for_dataset("digits", feature_dim=32, batch_size=16, pretrain_epochs=1)
+    return dataclasses.replace(grid("table-1", base, (row,), [0])[0], **given)
+
+
+def build(options: TrainOptions, data: ImageDataset):
+    with GPU:
+        return describe_model(options, options.method[0], data).build()
+
+
+@pytest.mark.parametrize("room", [0, 1 << 40], ids=["images on the host", "images on the GPU"])
+@pytest.mark.parametrize(
+    ("row", "given"),
+    [
+        *((row, {}) for row in ROWS),
+        ("agfn", {"descent": "joint", "samples": 3, "loss": "squared-error"}),
+        (BEST, {"heads": "both"}),
+        (BEST, {"heads": "graph", "samples": 2}),
+        (BEST, {"judges": "both"}),
+        (BEST, {"judges": "teacher", "memory": 0}),
+        (BEST, {"correct_at_most": 0.3, "teacher": 0.0, "augment": True}),
+    ],
+)
+def test_a_step_keeps_to_the_device(gpu, tiny, monkeypatch, row, given, room):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (room, room))
+    options = options_of(row, **given)
+    model = build(options, tiny)
+    objective = choose_objective(options, options.method[0])
+    objective.begin(model, len(tiny))
+    batches = Batches(
+        tiny, 16, GPU, shuffle=True, augmented=options.augment, mirrored=objective.mirrored
+    )
+    assert (batches.images.device == GPU) == bool(room)
+    descent = CoordinateDescent(OnGPU(), model, objective, options, num_steps=100)
+    for epoch, (images, labels, index) in zip((1, 2, 2), batches, strict=False):
+        if isinstance(model, AGFNClassifier):
+            model.agfn.use_graph = epoch > 1
+        assert images.device == labels.device == GPU
+        step = descent.step(images, labels, index, epoch)
+        assert [tensor.device for tensor in step] == [GPU] * 3
+
+
+@pytest.mark.parametrize("row", ["baseline", "threshold-gcn", "agfn", BEST])
+def test_every_protocol_keeps_to_the_device(gpu, tiny, monkeypatch, row):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 40, 1 << 40))
+    options = options_of(row)
+    model = build(options, tiny)
+    features = extract_features(model, Batches(tiny, 16, GPU))
+    labels = tiny.labels.to(GPU)
+    bank = None
+    if isinstance(model, AGFNClassifier):
+        chosen = choose_references(model, features, labels, 30)
+        assert chosen.device == GPU
+        bank = ReferenceBank.from_features(model.agfn, features[chosen])
+    for protocol in (Bank(bank), Shuffled(16, 2), Single(), ClassSorted(16)):
+        for logits in protocol.logits(model, features, labels):
+            assert logits.device == GPU
+            assert logits.shape == (len(tiny), 3)
+
+
+@pytest.mark.parametrize("graphs", [1, 3])
+@pytest.mark.parametrize(
+    ("edges", "propagation"),
+    [
+        (PoissonEdges, "dense"),
+        (PoissonEdges, "edges"),
+        (partial(PoissonEdges, mode="expectation"), "tiles"),
+        (partial(PoissonEdges, num_samples=3, estimator="probability"), "dense"),
+        (partial(PoissonEdges, average=False, feature_gradient=True), "dense"),
+        (ThresholdEdges, "dense"),
+        (ThresholdEdges, "edges"),
+    ],
+)
+def test_a_layer_keeps_to_the_device(gpu, edges, propagation, graphs):
+    with GPU:
+        layer = AGFN(8, 8, 8, edges=edges(), propagation=propagation)
+        x, batch = torch.randn(20, 8), torch.arange(20) % graphs
+    assert layer(x, batch if graphs > 1 else None).device == GPU
+    assert layer.eval()(x).device == GPU

@@ -70,7 +70,11 @@ ABLATION: dict[str, dict[str, Any]] = {
     "batches of 32": {"batch_size": 32},
     "graph head only, S = 4": {"heads": "graph", "samples": 4},
     "squared error (Eq. 7)": {"loss": "squared-error"},
-    "bank of images that the graph trusts": {"bank_choice": "agreement"},
+    # Few: of a bank that holds all images none is chosen.
+    "bank of the 256 images that the graph trusts most": {
+        "bank_choice": "agreement",
+        "bank_size": 256,
+    },
 }
 
 _CLEAN = {"noise": (0.0,)}

@@ -20,7 +20,6 @@ from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
 from pyg_agfn.reproduction.grid import ROWS, grid
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training import TrainOptions
-from pyg_agfn.training.contradiction import reliability, threshold_of_share
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective, describe_model
 from pyg_agfn.training.label_correction import LabelCorrection
@@ -48,16 +47,10 @@ class OnGPU:
 
 @pytest.fixture
 def gpu(monkeypatch):
-    def limits(self: LabelCorrection):
-        lately = None if self._counting_memory is None else self.memory.contradicted
-        return (
-            (0, 1)
-            if lately is None
-            else (threshold_of_share(lately, 0.2), reliability(lately, 0.2))
-        )
+    def count_wrong(self: LabelCorrection, *_) -> None:
+        self.noise_rates = [0.2]
 
-    monkeypatch.setattr(LabelCorrection, "_count_wrong", lambda self, model, epoch: None)
-    monkeypatch.setattr(LabelCorrection, "_limits", limits)
+    monkeypatch.setattr(LabelCorrection, "_count_wrong", count_wrong)
     # A copy of a tensor, as the averaged teacher makes, stays in the mode that it is of.
     monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda self, memo: self, raising=False)
     with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True) as mode:

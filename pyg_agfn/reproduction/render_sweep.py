@@ -32,9 +32,9 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
     swept: dict[str, dict[float, Row]] = {}
     for method in ROWS:
         of_rate = {rate: row for (name, rate), row in sorted(rows.items()) if name == method}
-        of_rate = of_common_seeds(of_rate)
-        if len(of_rate) > 1:
-            swept[method] = of_rate
+        comparable = of_common_seeds(list(of_rate.values()))
+        if len(comparable) > 1:
+            swept[method] = dict(zip(of_rate, comparable, strict=True))
     if not swept:
         return ""
     best = {method: max(found, key=lambda r: _mean(found[r])) for method, found in swept.items()}

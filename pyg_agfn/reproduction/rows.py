@@ -54,18 +54,17 @@ def row_of_records(records: Sequence[Record]) -> Row:
     )
 
 
-def of_common_seeds(rows: dict[Any, Row]) -> dict[Any, Row]:
+def of_common_seeds(rows: Sequence[Row]) -> list[Row]:
     """The same rows by the seeds that all of them have; none if there is no such seed."""
-    common = sorted(set.intersection(*(set(row.seeds) for row in rows.values()))) if rows else []
-    if not common:
-        return {}
-    return {key: _of_seeds(row, common) for key, row in rows.items()}
+    common = sorted(set.intersection(*(set(row.seeds) for row in rows))) if rows else []
+    return [_of_seeds(row, common) for row in rows] if common else []
 
 
-def _of_seeds(row: Row, seeds: Sequence[int]) -> Row:
+def _of_seeds(row: Row, seeds: list[int]) -> Row:
     found = [row.seeds.index(seed) for seed in seeds]
     accuracy = [row.accuracy[i] for i in found]
-    return Row(list(seeds), accuracy, row.correct[found], [row.metrics[i] for i in found])
+    metrics = [row.metrics[i] for i in found] if row.metrics else []
+    return Row(seeds, accuracy, row.correct[found], metrics)
 
 
 def nothing_finished(target: str, dataset: str) -> InputError:
@@ -138,23 +137,16 @@ def difference(row: Row, other: Row | None) -> str:
 
 def points_to(row: Row, other: Row) -> float:
     """Points that a row's mean is above another's, on the seeds that both have, if any."""
-    common = set(row.seeds) & set(other.seeds)
-
-    def mean(of: Row) -> float:
-        pairs = zip(of.seeds, of.accuracy, strict=True)
-        return statistics.mean(a for seed, a in pairs if not common or seed in common)
-
-    return 100 * (mean(row) - mean(other))
+    first, second = of_common_seeds([row, other]) or (row, other)
+    return 100 * (statistics.mean(first.accuracy) - statistics.mean(second.accuracy))
 
 
 def p_value(row: Row, other: Row) -> str:
     """The paired test's p, on the seeds that both have, in brackets; nothing if none is."""
-    common = [seed for seed in row.seeds if seed in other.seeds]
+    common = of_common_seeds([row, other])
     if not common or row.correct.size(1) != other.correct.size(1):
         return ""
-    first = row.correct[[row.seeds.index(seed) for seed in common]]
-    second = other.correct[[other.seeds.index(seed) for seed in common]]
-    value = paired_p_value(first, second)
+    value = paired_p_value(common[0].correct, common[1].correct)
     return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"
 
 

@@ -3,12 +3,13 @@
 Sources: He et al., *Deep Residual Learning for Image Recognition* (torchvision's ResNets).
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet152")
 BACKBONES = ("small-cnn", *RESNETS)
@@ -40,32 +41,73 @@ class SmallCNN(nn.Sequential):
         )
 
 
+class _WindowProducts(torch.autograd.Function):
+    # y[:, o] = x[window of o] W[inside the map]^T for each output pixel o, and its gradients, all
+    # of a weight's collected in one buffer. Autograd's own would fill a whole weight with zeros for
+    # each window, which is most of the time that such a layer would take.
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype
+    ) -> Tensor:
+        pixels = x.detach().to(dtype).permute(0, 2, 3, 1)
+        taps = weight.detach().to(dtype).permute(0, 2, 3, 1).contiguous()
+        sides = [
+            [
+                (slice(max(start, 0), min(start + 3, side)), slice(max(-start, 0), side - start))
+                for start in range(-padding, side + padding - 2, stride)
+            ]
+            for side in x.shape[2:]
+        ]
+        every = slice(None)
+        ctx.windows = [
+            ((every, rows, columns), (every, down, across))
+            for rows, down in sides[0]
+            for columns, across in sides[1]
+        ]
+        products = [
+            F.linear(pixels[inside].flatten(1), taps[of_kernel].flatten(1))
+            for inside, of_kernel in ctx.windows
+        ]
+        ctx.save_for_backward(pixels, taps)
+        ctx.dtypes = x.dtype, weight.dtype
+        shape = (len(x), len(sides[0]), len(sides[1]), len(weight))
+        return torch.stack(products, 1).view(shape).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # type: ignore[override]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        pixels, taps = ctx.saved_tensors
+        x_dtype, weight_dtype = ctx.dtypes
+        of_products = gradient.to(pixels.dtype).permute(0, 2, 3, 1).flatten(1, 2).unbind(1)
+        of_pixels = torch.zeros(
+            pixels.shape, dtype=torch.promote_types(pixels.dtype, torch.float32)
+        )
+        of_taps = torch.zeros(taps.shape, dtype=weight_dtype)
+        for (inside, of_kernel), of_product in zip(ctx.windows, of_products, strict=True):
+            window, kernel = pixels[inside], taps[of_kernel]
+            of_pixels[inside] += (of_product @ kernel.flatten(1)).view_as(window)
+            of_taps[of_kernel] += (of_product.mT @ window.flatten(1)).view_as(kernel)
+        of_x = of_pixels.to(x_dtype).permute(0, 3, 1, 2)
+        return of_x, of_taps.permute(0, 3, 1, 2), None, None, None
+
+
 class _TinyMapConv2d(nn.Conv2d):
-    # The same 3x3 convolution. Where the result has at most 2x2 pixels, as in layer4 of a ResNet
-    # that sees a 48x48 image, most of each window is padding and the CPU's convolutions are the
-    # slowest part of the whole step. There, one matrix product for each pixel, over what its
-    # window has inside the map, takes a fraction of the time (benchmarks/backbone.py).
+    # The same 3x3 convolution. Where the result has at most 3x3 pixels, as in the last two stages
+    # of a ResNet that sees a 48x48 image, much of each window is padding and the CPU's convolutions
+    # are the slowest part of the whole step. There, one matrix product for each pixel, over what
+    # its window has inside the map, takes a fraction of the time (benchmarks/backbone.py).
     def forward(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
+        height, width = x.shape[2:]
         (stride, _), (padding, _) = self.stride, cast(tuple[int, int], self.padding)
         tops = range(-padding, height + padding - 2, stride)
         lefts = range(-padding, width + padding - 2, stride)
-        if len(tops) * len(lefts) > 4 or x.device.type != "cpu":
+        if len(tops) * len(lefts) > 9 or x.device.type != "cpu":
             return super().forward(x)
-        pixels = []
-        for top in tops:
-            for left in lefts:
-                rows = slice(max(top, 0), min(top + 3, height))
-                columns = slice(max(left, 0), min(left + 3, width))
-                window = x[:, :, rows, columns].permute(0, 2, 3, 1)
-                weight = self.weight[
-                    :,
-                    :,
-                    rows.start - top : rows.stop - top,
-                    columns.start - left : columns.stop - left,
-                ].permute(0, 2, 3, 1)
-                pixels.append(F.linear(window.flatten(1), weight.flatten(1)))
-        return torch.stack(pixels, 1).view(n, len(tops), len(lefts), -1).permute(0, 3, 1, 2)
+        lower = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if lower else x.dtype
+        return cast(Tensor, _WindowProducts.apply(x, self.weight, stride, padding, dtype))
 
 
 def resnet(name: str, in_channels: int = 3) -> nn.Module:

@@ -166,6 +166,27 @@ def test_tiny_maps_are_convolved_as_torchvision_does(size):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [28, 48])
+def test_tiny_maps_are_convolved_in_bf16_under_autocast(size):
+    torch.manual_seed(0)
+    layer4 = build_backbone("resnet18").layer4
+    plain = copy.deepcopy(layer4)
+    for module in plain.modules():
+        if isinstance(module, nn.Conv2d):
+            module.__class__ = nn.Conv2d
+    maps = torch.randn(8, 256, -(-size // 16), -(-size // 16))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, theirs = layer4(maps), plain(maps)
+    assert ours.dtype == torch.bfloat16
+    ours.float().square().sum().backward()
+    theirs.float().square().sum().backward()
+    for one, other in [
+        (ours.float(), theirs.float()),
+        *((p.grad, q.grad) for p, q in zip(layer4.parameters(), plain.parameters(), strict=True)),
+    ]:
+        assert (one - other).norm() < 0.05 * other.norm()
+
+
 def test_classifier_takes_any_module():
     extractor = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     model = AGFNClassifier(extractor, num_classes=4, num_features=5, edges=ThresholdEdges(0.2))

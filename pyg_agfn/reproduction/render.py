@@ -4,7 +4,7 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.reproduction.grid import ROWS, TARGETS, default_settings, known_settings, row_of
@@ -27,8 +27,16 @@ from pyg_agfn.reproduction.rows import (
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training.options import RECIPES
 
-#: A row's key: its name, share of wrong labels, backbone, batch size, subset, learning rate.
-Key = tuple[str, float, str, int, str, float]
+
+class Key(NamedTuple):
+    """What tells the rows of a table apart."""
+
+    name: str
+    noise: float
+    backbone: str
+    batch_size: int
+    subset: str
+    lr: float
 
 
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
@@ -70,7 +78,7 @@ def _by_recipe(
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
         recipe = _common(found, dataset, ("method", "recipe", "seed", *wanted.varied))
-        key = (
+        key = Key(
             row_of(found),
             found["noise"],
             found["backbone"],
@@ -103,16 +111,20 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
     if target == "sweep":
-        return render_sweep(dataset, recipe, {(key[0], key[5]): row for key, row in rows.items()})
-    rates = sorted({key[1] for key in rows})
+        return render_sweep(dataset, recipe, {(key.name, key.lr): row for key, row in rows.items()})
+    rates = sorted({key.noise for key in rows})
     if "noise" in TARGETS[target].any_of and not set(rates) <= set(TARGETS[target].varied["noise"]):
         recipe = {**recipe, "noise_rates": rates}
     lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
     if target == "table-5":
         lines += _backbone_table(dataset, rows)
     else:
-        for noise, subset in sorted({(key[1], key[4]) for key in rows}):
-            part = {key[0]: row for key, row in rows.items() if (key[1], key[4]) == (noise, subset)}
+        for noise, subset in sorted({(key.noise, key.subset) for key in rows}):
+            part = {
+                key.name: row
+                for key, row in rows.items()
+                if (key.noise, key.subset) == (noise, subset)
+            }
             quoted = QUOTED.get(target, {}).get((dataset, noise), {})
             heading = f"{noise:.0%} wrong labels" if noise else "No wrong labels added"
             heading = printable(subset, 80) or heading
@@ -154,7 +166,7 @@ def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
     lines = ["", "| network | bank | to the backbone alone | shuffled | leak | s/epoch |"]
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
-    by_network = {(key[2], key[0]): row for key, row in rows.items()}
+    by_network = {(key.backbone, key.name): row for key, row in rows.items()}
     for backbone in TARGETS["table-5"].varied["backbone"]:
         for method in TARGETS["table-5"].rows:
             row = by_network.get((backbone, method))

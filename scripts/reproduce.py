@@ -2,22 +2,33 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.figures import draw_figure
-from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, quick, target_name
+from pyg_agfn.reproduction.grid import (
+    ROWS,
+    TARGETS,
+    grid,
+    own_settings,
+    quick,
+    target_name,
+)
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
-from pyg_agfn.training import parse_options
+from pyg_agfn.run_folder import BEST
+from pyg_agfn.training import TrainOptions, parse_options
+from pyg_agfn.training.options import RECIPES
 
 
 def main() -> int:
     """Runs what the command line asks for; returns 0, or 1 if a run failed."""
     arguments, training = parse_arguments()
     base = parse_options(training)
+    refuse_unheard(arguments, training, base)
     if arguments.quick:
         base = quick(base)
     every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.values)
@@ -116,6 +127,21 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     training += ["--dataset", arguments.dataset or target.dataset]
     training += ["--out", str(arguments.out or Path("runs") / folder)]
     return arguments, training
+
+
+def refuse_unheard(
+    arguments: argparse.Namespace, training: Sequence[str], base: TrainOptions
+) -> None:
+    """Stops where agfn-best would not hear an option: it takes a default as not given."""
+    given = {word.split("=")[0] for word in training}
+    compared = set(arguments.method) & set(TARGETS[arguments.target].rows)
+    for name in own_settings(base) if BEST in compared else ():
+        flag = "--" + name.replace("_", "-")
+        if flag in given:
+            raise InputError(
+                f"{flag} {getattr(base, name)}: is the default, for which {BEST} has its recipe's "
+                f"{RECIPES['best'][name]}: leave it out, or train by train_pyg.py --recipe best"
+            )
 
 
 if __name__ == "__main__":

@@ -147,11 +147,15 @@ def grid(
 def _of_row(row: str, base: TrainOptions) -> dict[str, Any]:
     """Method and recipe of a row."""
     if row == BEST:
-        own = {k: v for k, v in RECIPES["best"].items() if getattr(base, k) == _DEFAULTS[k]}
-        return {"method": ("agfn",), "recipe": "best", **own}
+        return {"method": ("agfn",), "recipe": "best", **own_settings(base)}
     shared = ("alpha", "beta", "lr_graph")
     parts = {name: _DEFAULTS[name] for name in RECIPES["best"] if name not in shared}
     return {"method": (row,), "recipe": "paper", **parts}
+
+
+def own_settings(base: TrainOptions) -> dict[str, Any]:
+    """What the best recipe sets itself: its own options that the base has at their defaults."""
+    return {k: v for k, v in RECIPES["best"].items() if getattr(base, k) == _DEFAULTS[k]}
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainOptions)}

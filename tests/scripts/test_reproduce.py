@@ -112,6 +112,11 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         ),
         (["--ablation", "--recipe", "paper"], "--recipe: ablation sets it itself"),
         (["--ablation", "--samples", "2"], "--samples: ablation sets it itself"),
+        (
+            ["--sweep", "--dataset", "digits", "--alpha", "1"],
+            "--alpha 1.0: is the default, for which agfn-best has its recipe's 8.0: leave it out",
+        ),
+        (["--ablation", "--judges=nobody"], "--judges nobody: is the default, for which"),
         (["--table", "6"], "invalid choice"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "2", "--noise", "0.3"], "--noise: table-2 sets it itself"),

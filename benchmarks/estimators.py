@@ -1,0 +1,162 @@
+"""How far estimators of the gradient of alpha and beta are from the truth, and how noisy.
+
+Graphs of three nodes can all be written out, 512 of them, so the gradient of the expected loss is
+known. Each estimator is asked many times; medians over random problems of the cosine and the length
+of its mean, and of its noise, the root mean square of what one answer is off that mean by, both in
+lengths of the true gradient:
+
+    .venv/bin/python benchmarks/estimators.py
+    .venv/bin/python benchmarks/estimators.py --alpha 1 --beta 0
+
+Sources: straight-through (Bengio et al. 2013; Eq. 14), binary Concrete (Maddison et al. and Jang et
+al., ICLR 2017), score function with the other draw as its baseline (Kool et al. 2019), DisARM (Dong
+et al., NeurIPS 2020), implicit maximum likelihood (Niepert et al., NeurIPS 2021).
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pyg_agfn.nn.graph_normalizer import normalize_features
+from pyg_agfn.transforms import cosine_similarity, edge_probability, poisson_rate
+
+NODES = 3
+#: Loss of graphs, (D, 3, 3) to (D).
+Loss = Callable[[Tensor], Tensor]
+#: Gradients to each pair's rate, (D, 3, 3), from a loss, P (3, 3) and a number of draws D.
+Estimator = Callable[[Loss, Tensor, int], Tensor]
+
+
+def slope(loss: Loss, adj: Tensor) -> Tensor:
+    """The loss's derivative to every entry of each graph."""
+    adj = adj.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(adj).sum(), adj)
+    return gradient
+
+
+def logistic(p: Tensor, draws: int) -> Tensor:
+    """The logit of P and logistic noise on it: above 0 with probability P."""
+    return p.logit() + torch.rand(draws, *p.shape, dtype=p.dtype).logit()
+
+
+def identity(loss: Loss, p: Tensor, draws: int) -> Tensor:
+    """Eq. 14: to the rate as to the drawn edge."""
+    return slope(loss, torch.bernoulli(p.expand(draws, -1, -1)))
+
+
+def probability(loss: Loss, p: Tensor, draws: int) -> Tensor:
+    """To P as to the drawn edge."""
+    return identity(loss, p, draws) * (1 - p)
+
+
+def gumbel(loss: Loss, p: Tensor, draws: int, temperature: float) -> Tensor:
+    """The drawn edge forward, its Concrete relaxation backward."""
+    noisy = logistic(p, draws)
+    soft = (noisy / temperature).sigmoid()
+    return slope(loss, (noisy > 0).to(p)) * soft * (1 - soft) / temperature / p
+
+
+def concrete(loss: Loss, p: Tensor, draws: int, temperature: float) -> Tensor:
+    """The relaxation both ways: no edge is drawn, each has a weight."""
+    soft = (logistic(p, draws) / temperature).sigmoid()
+    return slope(loss, soft) * soft * (1 - soft) / temperature / p
+
+
+def score_function(loss: Loss, p: Tensor, draws: int) -> Tensor:
+    """Two draws, each the other's baseline."""
+    first, second = (torch.bernoulli(p.expand(draws, -1, -1)) for _ in range(2))
+    ahead = (loss(first) - loss(second)).view(-1, 1, 1)
+    return ahead * (first - second) / 2 / p
+
+
+def disarm(loss: Loss, p: Tensor, draws: int) -> Tensor:
+    """Two antithetic draws; only pairs in which they differ have a gradient."""
+    u = torch.rand(draws, *p.shape, dtype=p.dtype)
+    first, second = (1 - u < p).to(p), (u < p).to(p)
+    ahead = (loss(first) - loss(second)).view(-1, 1, 1)
+    return ahead / 2 * (first - second) * p.logit().abs().sigmoid() / p
+
+
+def implicit_likelihood(loss: Loss, p: Tensor, draws: int, step: float) -> Tensor:
+    """The drawn graph less the one that the logits after a step would have given."""
+    noisy = logistic(p, draws)
+    adj = (noisy > 0).to(p)
+    after = (noisy - step * slope(loss, adj) > 0).to(p)
+    return (adj - after) / step / p
+
+
+def at(estimator: Callable[[Loss, Tensor, int, float], Tensor], value: float) -> Estimator:
+    """The estimator at a temperature or step."""
+    return lambda loss, p, draws: estimator(loss, p, draws, value)
+
+
+ESTIMATORS: dict[str, tuple[int, Estimator]] = {
+    "identity (Eq. 14)": (1, identity),
+    "probability": (1, probability),
+    "Gumbel, straight-through, temperature 1": (1, at(gumbel, 1.0)),
+    "Gumbel, straight-through, temperature 0.3": (1, at(gumbel, 0.3)),
+    "Concrete, temperature 1": (1, at(concrete, 1.0)),
+    "Concrete, temperature 0.3": (1, at(concrete, 0.3)),
+    "implicit maximum likelihood, step 1": (1, at(implicit_likelihood, 1.0)),
+    "implicit maximum likelihood, step 0.1": (1, at(implicit_likelihood, 0.1)),
+    "score function, leave one out": (2, score_function),
+    "DisARM": (2, disarm),
+}
+
+
+def problem(seed: int) -> tuple[Tensor, Loss]:
+    """Cosines of random features, and Eq. 7's squared error on Eq. 6's normalized ones."""
+    torch.manual_seed(seed)
+    x = torch.randn(NODES, 4, dtype=torch.float64)
+    h = x @ torch.randn(4, 3, dtype=torch.float64)
+    y = torch.randn(NODES, 3, dtype=torch.float64)
+    return cosine_similarity(x), lambda adj: (normalize_features(h, adj) - y).square().sum((-2, -1))
+
+
+def true_gradient(similarity: Tensor, loss: Loss, alpha: float, beta: float) -> Tensor:
+    """Of the expected loss to alpha and beta, over all graphs."""
+    graphs = torch.tensor(list(itertools.product((0.0, 1.0), repeat=NODES**2)), dtype=torch.float64)
+    graphs = graphs.view(-1, NODES, NODES)
+    given = torch.tensor([alpha, beta], dtype=torch.float64, requires_grad=True)
+    p = edge_probability(poisson_rate(similarity, given[0], given[1]))
+    chance = (p * graphs + (1 - p) * (1 - graphs)).flatten(1).prod(1)
+    (gradient,) = torch.autograd.grad((chance * loss(graphs)).sum(), given)
+    return gradient
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--alpha", type=float, default=0.5)
+    parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--draws", type=int, default=20_000)
+    parser.add_argument("--problems", type=int, default=20)
+    arguments = parser.parse_args()
+    print("| estimator | losses | cosine | length | noise |\n|---|---|---|---|---|")
+    for name, (losses, estimator) in ESTIMATORS.items():
+        found = []
+        for seed in range(arguments.problems):
+            similarity, loss = problem(seed)
+            truth = true_gradient(similarity, loss, arguments.alpha, arguments.beta)
+            rate = poisson_rate(similarity, arguments.alpha, arguments.beta)
+            p = edge_probability(rate)
+            to_rate = estimator(loss, p.clamp(1e-12, 1 - 1e-12), arguments.draws)
+            if name != "identity (Eq. 14)":  # a rate below 0 moves no probability
+                to_rate = to_rate * (rate > 0)
+            answers = torch.stack([(to_rate * similarity).sum((1, 2)), to_rate.sum((1, 2))], 1)
+            mean = answers.mean(0)
+            off = (answers - mean).square().sum(1).mean().sqrt()
+            cosine = torch.cosine_similarity(mean, truth, 0)
+            found.append(
+                (float(cosine), float(mean.norm() / truth.norm()), float(off / truth.norm()))
+            )
+        cells = [f"{statistics.median(column):.3f}" for column in zip(*found, strict=True)]
+        print(f"| {name} | {losses} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

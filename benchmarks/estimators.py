@@ -17,12 +17,13 @@ import argparse
 import itertools
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pyg_agfn.nn.graph_normalizer import normalize_features
-from pyg_agfn.transforms import cosine_similarity, edge_probability, poisson_rate
+from pyg_agfn.transforms import cosine_similarity, edge_probability, poisson_rate, sample_edges
 
 NODES = 3
 #: Loss of graphs, (D, 3, 3) to (D).
@@ -45,7 +46,7 @@ def logistic(p: Tensor, draws: int) -> Tensor:
 
 def identity(loss: Loss, p: Tensor, draws: int) -> Tensor:
     """Eq. 14: to the rate as to the drawn edge."""
-    return slope(loss, torch.bernoulli(p.expand(draws, -1, -1)))
+    return slope(loss, sample_edges(p, draws))
 
 
 def probability(loss: Loss, p: Tensor, draws: int) -> Tensor:
@@ -53,22 +54,17 @@ def probability(loss: Loss, p: Tensor, draws: int) -> Tensor:
     return identity(loss, p, draws) * (1 - p)
 
 
-def gumbel(loss: Loss, p: Tensor, draws: int, temperature: float) -> Tensor:
-    """The drawn edge forward, its Concrete relaxation backward."""
+def concrete(loss: Loss, p: Tensor, draws: int, temperature: float, drawn: bool) -> Tensor:
+    """The Concrete relaxation backward; forward too, with a weight for each edge, or the draw."""
     noisy = logistic(p, draws)
     soft = (noisy / temperature).sigmoid()
-    return slope(loss, (noisy > 0).to(p)) * soft * (1 - soft) / temperature / p
-
-
-def concrete(loss: Loss, p: Tensor, draws: int, temperature: float) -> Tensor:
-    """The relaxation both ways: no edge is drawn, each has a weight."""
-    soft = (logistic(p, draws) / temperature).sigmoid()
-    return slope(loss, soft) * soft * (1 - soft) / temperature / p
+    forward = (noisy > 0).to(p) if drawn else soft
+    return slope(loss, forward) * soft * (1 - soft) / temperature / p
 
 
 def score_function(loss: Loss, p: Tensor, draws: int) -> Tensor:
     """Two draws, each the other's baseline."""
-    first, second = (torch.bernoulli(p.expand(draws, -1, -1)) for _ in range(2))
+    first, second = (sample_edges(p, draws) for _ in range(2))
     ahead = (loss(first) - loss(second)).view(-1, 1, 1)
     return ahead * (first - second) / 2 / p
 
@@ -89,20 +85,18 @@ def implicit_likelihood(loss: Loss, p: Tensor, draws: int, step: float) -> Tenso
     return (adj - after) / step / p
 
 
-def at(estimator: Callable[[Loss, Tensor, int, float], Tensor], value: float) -> Estimator:
-    """The estimator at a temperature or step."""
-    return lambda loss, p, draws: estimator(loss, p, draws, value)
-
-
 ESTIMATORS: dict[str, tuple[int, Estimator]] = {
     "identity (Eq. 14)": (1, identity),
     "probability": (1, probability),
-    "Gumbel, straight-through, temperature 1": (1, at(gumbel, 1.0)),
-    "Gumbel, straight-through, temperature 0.3": (1, at(gumbel, 0.3)),
-    "Concrete, temperature 1": (1, at(concrete, 1.0)),
-    "Concrete, temperature 0.3": (1, at(concrete, 0.3)),
-    "implicit maximum likelihood, step 1": (1, at(implicit_likelihood, 1.0)),
-    "implicit maximum likelihood, step 0.1": (1, at(implicit_likelihood, 0.1)),
+    "Gumbel, straight-through, temperature 1": (1, partial(concrete, temperature=1.0, drawn=True)),
+    "Gumbel, straight-through, temperature 0.3": (
+        1,
+        partial(concrete, temperature=0.3, drawn=True),
+    ),
+    "Concrete, temperature 1": (1, partial(concrete, temperature=1.0, drawn=False)),
+    "Concrete, temperature 0.3": (1, partial(concrete, temperature=0.3, drawn=False)),
+    "implicit maximum likelihood, step 1": (1, partial(implicit_likelihood, step=1.0)),
+    "implicit maximum likelihood, step 0.1": (1, partial(implicit_likelihood, step=0.1)),
     "score function, leave one out": (2, score_function),
     "DisARM": (2, disarm),
 }
@@ -136,25 +130,25 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20_000)
     parser.add_argument("--problems", type=int, default=20)
     arguments = parser.parse_args()
-    print("| estimator | losses | cosine | length | noise |\n|---|---|---|---|---|")
-    for name, (losses, estimator) in ESTIMATORS.items():
-        found = []
-        for seed in range(arguments.problems):
-            similarity, loss = problem(seed)
-            truth = true_gradient(similarity, loss, arguments.alpha, arguments.beta)
-            rate = poisson_rate(similarity, arguments.alpha, arguments.beta)
-            p = edge_probability(rate)
-            to_rate = estimator(loss, p.clamp(1e-12, 1 - 1e-12), arguments.draws)
-            if name != "identity (Eq. 14)":  # a rate below 0 moves no probability
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ESTIMATORS}
+    for seed in range(arguments.problems):
+        similarity, loss = problem(seed)
+        truth = true_gradient(similarity, loss, arguments.alpha, arguments.beta)
+        rate = poisson_rate(similarity, arguments.alpha, arguments.beta)
+        p = edge_probability(rate).clamp(1e-12, 1 - 1e-12)
+        for name, (_, estimator) in ESTIMATORS.items():
+            to_rate = estimator(loss, p, arguments.draws)
+            if estimator is not identity:  # a rate below 0 moves no probability
                 to_rate = to_rate * (rate > 0)
             answers = torch.stack([(to_rate * similarity).sum((1, 2)), to_rate.sum((1, 2))], 1)
             mean = answers.mean(0)
             off = (answers - mean).square().sum(1).mean().sqrt()
             cosine = torch.cosine_similarity(mean, truth, 0)
-            found.append(
-                (float(cosine), float(mean.norm() / truth.norm()), float(off / truth.norm()))
-            )
-        cells = [f"{statistics.median(column):.3f}" for column in zip(*found, strict=True)]
+            lengths = torch.stack([mean.norm(), off]) / truth.norm()
+            found[name].append((float(cosine), *lengths.tolist()))
+    print("| estimator | losses | cosine | length | noise |\n|---|---|---|---|---|")
+    for name, (losses, _) in ESTIMATORS.items():
+        cells = [f"{statistics.median(column):.3f}" for column in zip(*found[name], strict=True)]
         print(f"| {name} | {losses} | {' | '.join(cells)} |")
 
 

@@ -2,20 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.figures import draw_figure
-from pyg_agfn.reproduction.grid import (
-    ROWS,
-    TARGETS,
-    grid,
-    own_settings,
-    quick,
-    target_name,
-)
+from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, own_settings, quick, target_name
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
@@ -28,7 +20,7 @@ def main() -> int:
     """Runs what the command line asks for; returns 0, or 1 if a run failed."""
     arguments, training = parse_arguments()
     base = parse_options(training)
-    refuse_unheard(arguments, training, base)
+    refuse_unheard(arguments, base)
     if arguments.quick:
         base = quick(base)
     every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.values)
@@ -112,10 +104,10 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
             parser.error(f"--sweep {rate:g}: must be above 0 and finite")
     given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
     arguments.values = {name: values for name, values in given_values.items() if values}
-    given = {word.split("=")[0] for word in training}
+    arguments.given = {word.split("=")[0] for word in training}
     own = {"--" + name.replace("_", "-") for name in (*target.sets, "seed", "noise_file", "recipe")}
-    if given & own:
-        parser.error(f"{' '.join(sorted(given & own))}: {arguments.target} sets it itself")
+    if refused := sorted(arguments.given & own):
+        parser.error(f"{' '.join(refused)}: {arguments.target} sets it itself")
     try:
         index, count = map(int, arguments.shard.split("/"))
     except ValueError:
@@ -129,15 +121,12 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     return arguments, training
 
 
-def refuse_unheard(
-    arguments: argparse.Namespace, training: Sequence[str], base: TrainOptions
-) -> None:
+def refuse_unheard(arguments: argparse.Namespace, base: TrainOptions) -> None:
     """Stops where agfn-best would not hear an option: it takes a default as not given."""
-    given = {word.split("=")[0] for word in training}
     compared = set(arguments.method) & set(TARGETS[arguments.target].rows)
     for name in own_settings(base) if BEST in compared else ():
         flag = "--" + name.replace("_", "-")
-        if flag in given:
+        if flag in arguments.given:
             raise InputError(
                 f"{flag} {getattr(base, name)}: is the default, for which {BEST} has its recipe's "
                 f"{RECIPES['best'][name]}: leave it out, or train by train_pyg.py --recipe best"

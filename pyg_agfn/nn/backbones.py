@@ -47,22 +47,19 @@ class _WindowProducts(torch.autograd.Function):
     # each window, which is most of the time that such a layer would take.
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype
+        ctx: Any, x: Tensor, weight: Tensor, tops: range, lefts: range, dtype: torch.dtype
     ) -> Tensor:
-        pixels = x.detach().to(dtype).permute(0, 2, 3, 1)
-        taps = weight.detach().to(dtype).permute(0, 2, 3, 1).contiguous()
-        sides = [
-            [
-                (slice(max(start, 0), min(start + 3, side)), slice(max(-start, 0), side - start))
-                for start in range(-padding, side + padding - 2, stride)
-            ]
-            for side in x.shape[2:]
-        ]
+        pixels = x.to(dtype).permute(0, 2, 3, 1)
+        taps = weight.to(dtype).permute(0, 2, 3, 1).contiguous()
+
+        def clip(start: int, side: int) -> tuple[slice, slice]:
+            return slice(max(start, 0), min(start + 3, side)), slice(max(-start, 0), side - start)
+
         every = slice(None)
         ctx.windows = [
             ((every, rows, columns), (every, down, across))
-            for rows, down in sides[0]
-            for columns, across in sides[1]
+            for rows, down in (clip(top, x.size(2)) for top in tops)
+            for columns, across in (clip(left, x.size(3)) for left in lefts)
         ]
         products = [
             F.linear(pixels[inside].flatten(1), taps[of_kernel].flatten(1))
@@ -70,7 +67,7 @@ class _WindowProducts(torch.autograd.Function):
         ]
         ctx.save_for_backward(pixels, taps)
         ctx.dtypes = x.dtype, weight.dtype
-        shape = (len(x), len(sides[0]), len(sides[1]), len(weight))
+        shape = (len(x), len(tops), len(lefts), len(weight))
         return torch.stack(products, 1).view(shape).permute(0, 3, 1, 2)
 
     @staticmethod
@@ -107,7 +104,7 @@ class _TinyMapConv2d(nn.Conv2d):
             return super().forward(x)
         lower = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if lower else x.dtype
-        return cast(Tensor, _WindowProducts.apply(x, self.weight, stride, padding, dtype))
+        return cast(Tensor, _WindowProducts.apply(x, self.weight, tops, lefts, dtype))
 
 
 def resnet(name: str, in_channels: int = 3) -> nn.Module:

@@ -20,6 +20,11 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists the options)")
 
 
+def flag_of(name: str) -> str:
+    """An option as it is typed, by its name in Python."""
+    return "--" + name.replace("_", "-")
+
+
 def make_console() -> Console:
     """A console that prints names as they are: ``[b]`` in one is no markup, ``:cat:`` no cat."""
     return Console(markup=False, emoji=False)

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.cli import OneLineParser, flag_of, make_console, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.figures import draw_figure
 from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, own_settings, quick, target_name
@@ -105,7 +105,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
     arguments.values = {name: values for name, values in given_values.items() if values}
     arguments.given = {word.split("=")[0] for word in training}
-    own = {"--" + name.replace("_", "-") for name in (*target.sets, "seed", "noise_file", "recipe")}
+    own = set(map(flag_of, (*target.sets, "seed", "noise_file", "recipe")))
     if refused := sorted(arguments.given & own):
         parser.error(f"{' '.join(refused)}: {arguments.target} sets it itself")
     try:
@@ -125,7 +125,7 @@ def refuse_unheard(arguments: argparse.Namespace, base: TrainOptions) -> None:
     """Stops where agfn-best would not hear an option: it takes a default as not given."""
     compared = set(arguments.method) & set(TARGETS[arguments.target].rows)
     for name in own_settings(base) if BEST in compared else ():
-        flag = "--" + name.replace("_", "-")
+        flag = flag_of(name)
         if flag in arguments.given:
             raise InputError(
                 f"{flag} {getattr(base, name)}: is the default, for which {BEST} has its recipe's "

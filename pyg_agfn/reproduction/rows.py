@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import chosen_settings
@@ -96,11 +97,10 @@ def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequenc
 
 
 def _flag(name: str, value: Any) -> str:
-    flag = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
+        return flag_of(name if value else f"no_{name}")
     words = map(str, value) if isinstance(value, list) else [str(value)]
-    return f"--{flag} {printable(' '.join(words), 200)}"
+    return f"{flag_of(name)} {printable(' '.join(words), 200)}"
 
 
 def mean_and_spread(shares: Sequence[float]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pyg_agfn.cli import OneLineParser
+from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
@@ -127,7 +127,7 @@ class TrainOptions:
         def check(good: bool, name: str, rule: str) -> None:
             if not good:
                 value = getattr(self, name)
-                raise InputError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
+                raise InputError(f"{flag_of(name)} must be {rule}, got {value}")
 
         for name, hint in get_type_hints(type(self)).items():
             check(_fits(getattr(self, name), hint), name, _describe(hint))
@@ -261,7 +261,7 @@ def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str
         return None
     own = sorted(given.keys() - (set(PLACES) - {"out"}))
     if own:
-        names = " ".join("--" + name.replace("_", "-") for name in own)
+        names = " ".join(map(flag_of, own))
         raise InputError(f"--resume goes on with the run's own options: leave out {names}")
     return folder, typed_settings(given)
 
@@ -278,7 +278,7 @@ def _parser() -> OneLineParser:
     )
     hints = get_type_hints(TrainOptions)
     for spec in dataclasses.fields(TrainOptions):
-        flag = "--" + spec.name.replace("_", "-")
+        flag = flag_of(spec.name)
         help_text = spec.metadata["help"] + _default_text(spec.name, spec.default)
         parser.add_argument(flag, **_argument(hints[spec.name], spec), help=help_text)
     return parser

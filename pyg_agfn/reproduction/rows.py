@@ -158,8 +158,10 @@ def standing(rows: dict[str, Row]) -> str:
 
     ours = [name for name in rows if name in ("agfn", BEST)]
     rivals = [name for name in rows if name not in ours]
-    if not ours or not rivals:
+    if not ours:
         return "AGFN is not among these runs."
+    if not rivals:
+        return "No other method is among these runs."
     rival = max(rivals, key=mean)
     sentences = []
     for name in ours:

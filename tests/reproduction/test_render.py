@@ -86,6 +86,14 @@ def test_agfn_leads_where_it_leads():
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "missing"), [("agfn", "No other method is"), ("scn", "AGFN is not")]
+)
+def test_where_nothing_can_be_compared_it_says_what_is_missing(method, missing):
+    records = [record(ferplus(method=(method,), noise=0.0), answers(50))]
+    assert render("table-1", records, "ferplus").endswith(f"\n\n{missing} among these runs.\n")
+
+
 def test_the_best_recipe_stands_beside_the_papers_also_where_that_is_of_an_older_version():
     new = ("recipe", "teacher", "memory", "judges", "heads", "graph_optimizer")
     records = []

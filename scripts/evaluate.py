@@ -4,12 +4,14 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.datasets.bad_data import unique, write_skipped
 from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import compare, extract_features
 from pyg_agfn.evaluation.report import (
@@ -32,6 +34,11 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="one run or two")
     parser.add_argument("--root", help="folder of the data set, where it is not as in training")
     parser.add_argument("--eval-split", choices=("valid", "test"), help="images to measure on")
+    parser.add_argument(
+        "--label-mode",
+        choices=get_args(LabelMode),
+        help="ferplus: the images that have a label by most votes, or by more than half of them",
+    )
     parser.add_argument("--batch-size", type=int, help="of the protocols; training's if not given")
     parser.add_argument("--draws", type=int, default=10, help="shuffles of the test images")
     parser.add_argument("--device", default="auto")
@@ -67,7 +74,7 @@ def report_run(folder: Path, arguments: Namespace) -> Report:
     """Measures a run and leaves figures and confusion matrix in its folder."""
     run = load_run(folder)
     given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
-    given += [("--device", arguments.device)]
+    given += [("--label-mode", arguments.label_mode), ("--device", arguments.device)]
     flags = [text for flag, value in given if value is not None for text in (flag, str(value))]
     flags += ["--skip-bad"] if arguments.skip_bad else []
     options, train, test = load_run_data(run, flags, arguments.cache)

@@ -1,6 +1,11 @@
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
+from rich.console import Console
+
+from pyg_agfn.training import TrainOptions, train_methods
 
 
 def test_all_protocols_are_reported_with_intervals(script, trained):
@@ -33,12 +38,52 @@ def test_two_runs_are_compared(script, trained):
         assert text in done.stdout
 
 
+def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tmp_path):
+    rng = np.random.default_rng(0)
+    for part in ("Train", "Valid"):
+        folder = tmp_path / "fer" / f"FER2013{part}"
+        folder.mkdir(parents=True)
+        lines = []
+        for i in range(24):
+            pixels = rng.integers(0, 256, (48, 48), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"fer{i:07d}.png")
+            votes = [0] * 10
+            votes[i % 8], votes[(i + 1) % 8] = (10, 0) if i < 16 else (5, 5)
+            lines.append(f'fer{i:07d}.png,"(0, 0, 48, 48)",{",".join(map(str, votes))}')
+        (folder / "label.csv").write_text("\n".join(lines) + "\n")
+    options = TrainOptions.for_dataset(
+        "ferplus",
+        root=tmp_path / "fer",
+        method=("agfn",),
+        backbone="small-cnn",
+        image_size=12,
+        batch_size=8,
+        epochs=2,
+        pretrain_epochs=1,
+        feature_dim=16,
+        out=tmp_path / "runs",
+        cache=tmp_path / "cache",
+    )
+    train_methods(options, Console(quiet=True))
+    command = ["evaluate.py", "--checkpoint", options.out / "ferplus-agfn-noise0-seed0"]
+    reports = []
+    for mode in ("plurality", "majority"):
+        done = script(*command, "--label-mode", mode, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        reports += json.loads(done.stdout)
+    everyone, agreed = (np.array(report["bank"]["confusion"]) for report in reports)
+    assert (everyone.sum(), agreed.sum()) == (24, 16)
+    # The same answers to fewer images: the bank knows no test image.
+    assert (agreed <= everyone).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--draws", "0"], "--draws"),
         (["--batch-size", "1"], "--batch-size"),
         (["--root", "nowhere"], "--root nowhere"),
+        (["--label-mode", "majority"], "--label-mode must be left out"),
     ],
 )
 def test_bad_input_is_one_line(script, trained, arguments, complaint):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from small_ferplus import write_ferplus
 
 from pyg_agfn.datasets import RAFDB, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.ferplus import VOTES
@@ -23,13 +24,9 @@ def face(number: int) -> np.ndarray:
 
 def ferplus_folders(root: Path) -> Reader:
     for part in ("Train", "Valid"):
-        folder = root / f"FER2013{part}"
-        folder.mkdir(parents=True)
-        with (folder / "label.csv").open("w", newline="") as file:
-            for i in range(8 * PER_CLASS):
-                Image.fromarray(face(i)).save(folder / f"fer{i:07d}.png")
-                votes = [10 * (c == i % 8) for c in range(10)]
-                csv.writer(file).writerow([f"fer{i:07d}.png", "(0, 0, 48, 48)", *votes])
+        numbers = range(8 * PER_CLASS)
+        votes = ([10 * (c == i % 8) for c in range(10)] for i in numbers)
+        write_ferplus(root / f"FER2013{part}", map(face, numbers), votes)
     return partial(FERPlus, root)
 
 

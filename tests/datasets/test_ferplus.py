@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from small_ferplus import write_ferplus
 
 from pyg_agfn.datasets import FERPlus, ferplus
 from pyg_agfn.errors import InputError
@@ -46,13 +46,7 @@ def faces() -> np.ndarray:
 @pytest.fixture
 def folders(tmp_path) -> Path:
     for name in ("FER2013Train", "FER2013Valid"):
-        folder = tmp_path / "folders" / name
-        folder.mkdir(parents=True)
-        with (folder / "label.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            for i, (face, (votes, _, _)) in enumerate(zip(faces(), ROWS, strict=True)):
-                Image.fromarray(face).save(folder / f"fer{i:07d}.png")
-                writer.writerow([f"fer{i:07d}.png", "(0, 0, 48, 48)", *votes])
+        write_ferplus(tmp_path / "folders" / name, faces(), [votes for votes, _, _ in ROWS])
     return tmp_path / "folders"
 
 

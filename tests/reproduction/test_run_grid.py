@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from PIL import Image
 from rich.console import Console
+from small_ferplus import write_ferplus
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction import run_grid as module
@@ -143,17 +143,13 @@ def faces(tmp_path):
     """FERPlus in its official layout: 24 training and 16 test images."""
     rng = np.random.default_rng(0)
     for folder, n in (("FER2013Train", 24), ("FER2013Test", 16)):
-        (tmp_path / "fer" / folder).mkdir(parents=True)
-        rows = []
+        pixels = rng.integers(0, 99, (n, 48, 48), dtype=np.uint8)
+        votes = []
         for i in range(n):
             label = i % 8
-            pixels = rng.integers(0, 99, (48, 48), dtype=np.uint8)
-            pixels[6 * label : 6 * label + 6] += 150
-            name = f"fer{32000 + i:07}.png"
-            Image.fromarray(pixels).save(tmp_path / "fer" / folder / name)
-            votes = [10 * (k == label) for k in range(10)]
-            rows.append(f'{name},"(0, 0, 48, 48)",{",".join(map(str, votes))}')
-        (tmp_path / "fer" / folder / "label.csv").write_text("\n".join(rows) + "\n")
+            pixels[i, 6 * label : 6 * label + 6] += 150
+            votes.append([10 * (k == label) for k in range(10)])
+        write_ferplus(tmp_path / "fer" / folder, pixels, votes, first=32000)
     return tmp_path / "fer"
 
 

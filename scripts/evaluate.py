@@ -74,10 +74,10 @@ def report_run(folder: Path, arguments: Namespace) -> Report:
     """Measures a run and leaves figures and confusion matrix in its folder."""
     run = load_run(folder)
     given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
-    given += [("--label-mode", arguments.label_mode), ("--device", arguments.device)]
+    given += [("--device", arguments.device)]
     flags = [text for flag, value in given if value is not None for text in (flag, str(value))]
     flags += ["--skip-bad"] if arguments.skip_bad else []
-    options, train, test = load_run_data(run, flags, arguments.cache)
+    options, train, test = load_run_data(run, flags, arguments.cache, arguments.label_mode)
     refuse_links(folder.glob("evaluation*"))
     if skipped := unique([*train.skipped, *test.skipped]):
         path = folder / "evaluation-skipped.csv"

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
+from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.run_files import read_json, refuse_links, write_json
@@ -203,8 +204,14 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
     return fabric
 
 
-def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
+def load_datasets(
+    options: TrainOptions, eval_label_mode: LabelMode | None = None
+) -> tuple[ImageDataset, ImageDataset]:
     """Training images, with wrong labels where the options ask for them, and test images.
+
+    Args:
+        options: Of the run.
+        eval_label_mode: Label mode of FERPlus's test images, where it is not the options'.
 
     Raises:
         InputError: The data set is not as the options say.
@@ -219,8 +226,11 @@ def load_datasets(options: TrainOptions) -> tuple[ImageDataset, ImageDataset]:
     elif options.dataset == "mnist":
         readers = [partial(MNIST, root, train, **places) for train in (True, False)]
     elif options.dataset == "ferplus":
-        chosen["label_mode"] = options.label_mode
-        readers = [partial(FERPlus, root, s, **chosen) for s in ("train", options.eval_split)]
+        eval_label_mode = eval_label_mode or options.label_mode
+        readers = [
+            partial(FERPlus, root, "train", label_mode=options.label_mode, **chosen),
+            partial(FERPlus, root, options.eval_split, label_mode=eval_label_mode, **chosen),
+        ]
     elif options.dataset == "rafdb":
         readers = [partial(RAFDB, root, s, **chosen) for s in ("train", "test")]
     else:

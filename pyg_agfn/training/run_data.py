@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.run_folder import Run
 from pyg_agfn.training.options import TrainOptions, parse_options
@@ -12,7 +13,10 @@ from pyg_agfn.training.run import load_datasets
 
 
 def load_run_data(
-    run: Run, flags: Sequence[str] = (), cache: Path | None = None
+    run: Run,
+    flags: Sequence[str] = (),
+    cache: Path | None = None,
+    eval_label_mode: LabelMode | None = None,
 ) -> tuple[TrainOptions, ImageDataset, ImageDataset]:
     """The run's options, and the training and test images that its ``config.json`` names.
 
@@ -21,6 +25,8 @@ def load_run_data(
         flags: Options that are others now, as on the command line.
         cache: Folder for decoded images. Not the file's: who made it may be a stranger, and
             nothing is written where a stranger says.
+        eval_label_mode: Label mode of FERPlus's test images, where it is not the run's. The
+            training images stay those that it learned.
 
     Raises:
         InputError: The images or their classes are not those that the model was made for.
@@ -28,11 +34,14 @@ def load_run_data(
     config = run.folder / "config.json"
     options = parse_options(["--config", str(config), *flags])
     options = dataclasses.replace(options, cache=cache)
+    label_mode = eval_label_mode or options.label_mode
+    # Options of their own, as these refuse what the data set does not have.
+    measured = dataclasses.replace(options, label_mode=label_mode)
     card = run.card
     size = (card.channels, card.height, card.width)
     if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
         raise InputError(f"{config}: image_size is not the size in model.json")
-    train, test = load_datasets(options)
+    train, test = load_datasets(options, measured.label_mode)
     for data in (train, test):
         if data.images.shape[1:] != size or data.classes != card.classes:
             raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from small_run import TINY_MODEL
 
 from pyg_agfn.training import TrainOptions, train_methods
 
@@ -71,17 +72,14 @@ def trained(photos, tmp_path_factory) -> dict[str, Path]:
         "folder",
         root=photos,
         method=methods,
-        backbone="small-cnn",
-        image_size=12,
-        batch_size=8,
         epochs=8,
         pretrain_epochs=2,
-        feature_dim=16,
         bank_size=9,
         lr=0.05,
         augment=False,
         out=out,
         cache=out / "cache",
+        **TINY_MODEL,
     )
     train_methods(options, Console(quiet=True))
     return {method: out / f"folder-{method}-noise0-seed0" for method in methods}

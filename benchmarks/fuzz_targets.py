@@ -14,7 +14,7 @@ from fuzz_runs import Target, answers, cards, checkpoint, predict, tensors
 from pyg_agfn.datasets import RAFDB, FERPlus, ImageFolder
 from pyg_agfn.datasets.bad_data import BadData
 from pyg_agfn.datasets.image_cache import decode
-from pyg_agfn.datasets.noise import read_noise_file
+from pyg_agfn.datasets.label_list import LabelList, read_noise_file
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import TARGETS as TABLES
@@ -92,8 +92,8 @@ def noise(box: Path) -> Target:
     seeds = [b"train/1.png happy\n3.png 2\n", b'"train/4.png"\t0\n./5.png sad']
     seeds += [b"\xef\xbb\xbf7.png 1"]
 
-    def read(skip: bool) -> dict[int, int]:
-        return read_noise_file(path, names, ("happy", "sad", "x"), 0, BadData(skip))
+    def read(skip: bool) -> LabelList:
+        return read_noise_file(path, names, ("happy", "sad", "x"), bad=BadData(skip))
 
     return reading(path, read), seeds
 

@@ -75,18 +75,21 @@ class FERPlus(ImageDataset):
         unreadable: dict[int, str] = {}
         files: list[str | Path]
         if os.path.isfile(path := folder / "label.csv"):
-            listed = _labelled(_read_label_csv(path, bad), label_mode, path, bad)
+            rows = _read_label_csv(path, bad)
+            listed = _labelled(rows, label_mode, path, bad)
             paths = [folder / image.name for image in listed]
             images = cached_images(paths, image_size, 1, cache_dir, unreadable)
             files = [*paths]
+            others = _images_of_other_splits(root, split)
         elif all(map(os.path.isfile, pair := (root / "fer2013.csv", root / "fer2013new.csv"))):
-            listed = _labelled(_read_vote_csv(pair[1], split, bad), label_mode, pair[1], bad)
-            rows = tuple(image.row for image in listed)
+            rows, others = _read_vote_csv(pair[1], split, bad)
+            listed = _labelled(rows, label_mode, pair[1], bad)
+            chosen = tuple(image.row for image in listed)
             images, unreadable = cached_array(
                 pair,
-                (image_size, split, rows),
+                (image_size, split, chosen),
                 len(listed),
-                lambda: _read_faces(*pair, frozenset(rows), image_size),
+                lambda: _read_faces(*pair, frozenset(chosen), image_size),
                 cache_dir,
             )
             files = [image.name for image in listed]
@@ -95,11 +98,27 @@ class FERPlus(ImageDataset):
                 f"--root {root}: looked for {folder / 'label.csv'} beside its images, or for "
                 "fer2013.csv with fer2013new.csv"
             )
-        listed = bad.without(listed, files, unreadable)
+        readable = bad.without(listed, files, unreadable)
         bad.settle()
-        names = [f"{FOLDERS[split]}/{image.name}" for image in listed]
-        labels = [image.label for image in listed]
-        super().__init__(images, labels, CLASSES, names, skipped=bad.items)
+        kept = {image.name for image in readable}
+        dropped = dict.fromkeys(row.name for row in rows if row.name not in kept)
+        super().__init__(
+            images,
+            [image.label for image in readable],
+            CLASSES,
+            [f"{FOLDERS[split]}/{image.name}" for image in readable],
+            skipped=bad.items,
+            set_aside=[*(f"{FOLDERS[split]}/{name}" for name in dropped), *others],
+        )
+
+
+def _images_of_other_splits(root: Path, split: Split) -> list[str]:
+    """Names of the images in the other splits' folders, as far as these are there."""
+    found = []
+    for other, name in FOLDERS.items():
+        if other != split and os.path.isdir(root / name):
+            found += [f"{name}/{file}" for file in sorted(os.listdir(root / name))]
+    return found
 
 
 class _Votes(NamedTuple):
@@ -109,22 +128,31 @@ class _Votes(NamedTuple):
 
 
 def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadData) -> list[Listed]:
-    """The images that have a label, and it."""
+    """The images that have a label, and it.
+
+    The published lists name some images twice. That is no conflict where both rows say the same.
+    """
     listed = []
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, int | None]] = {}
     for name, votes, row in rows:
-        if seen.setdefault(name, row) != row:
-            bad.add(f"is listed in row {seen[name]} already", source, row, name)
-            continue
-        most = max(votes)
-        winner = votes.index(most)  # the first of those that tie
-        enough = most > 0 if mode == "plurality" else 2 * most > sum(votes)
-        if winner < len(CLASSES) and enough:
-            listed.append(Listed(name, winner, str(source), row))
+        label = _winner(votes, mode)
+        first, first_label = seen.setdefault(name, (row, label))
+        if first_label != label:
+            bad.add(f"has votes for another label in row {first}", source, row, name)
+        elif label is not None and first == row:
+            listed.append(Listed(name, label, str(source), row))
     if not listed:
         bad.settle()
         raise InputError(f"{source}: no image has a label in one of the eight classes")
     return listed
+
+
+def _winner(votes: Sequence[int], mode: LabelMode) -> int | None:
+    """The class of these votes, if they have one."""
+    most = max(votes)
+    winner = votes.index(most)  # the first of those that tie
+    enough = most > 0 if mode == "plurality" else 2 * most > sum(votes)
+    return winner if winner < len(CLASSES) and enough else None
 
 
 def _check_votes(cells: Sequence[str]) -> str:
@@ -153,11 +181,12 @@ def _read_label_csv(path: Path, bad: BadData) -> list[_Votes]:
     return found
 
 
-def _read_vote_csv(path: Path, split: Split, bad: BadData) -> list[_Votes]:
-    """The rows of ``fer2013new.csv`` that label an image of this split."""
+def _read_vote_csv(path: Path, split: Split, bad: BadData) -> tuple[list[_Votes], list[str]]:
+    """The rows of ``fer2013new.csv`` that label an image of this split, and the other images."""
     rows = read_rows(path)
     columns = find_columns(path, next(rows, None), ["Usage", "Image name", *VOTES])
-    found = []
+    folders = {usage: FOLDERS[name] for name, usage in USAGES.items()}
+    found, others = [], []
     for row, cells, fault in rows:
         if fault or len(cells) <= max(columns):
             bad.add(fault or "has fewer columns than the header", path, row)
@@ -169,12 +198,12 @@ def _read_vote_csv(path: Path, split: Split, bad: BadData) -> list[_Votes]:
             reason = f"Usage must be one of {', '.join(USAGES.values())}, got {usage[:80]!r}"
             bad.add(reason, path, row, name)
         elif usage != USAGES[split]:
-            continue
+            others.append(f"{folders[usage]}/{name}")
         elif fault := _check_votes(votes):
             bad.add(fault, path, row, name)
         else:
             found.append(_Votes(name, [int(cell.strip()) for cell in votes], row))
-    return found
+    return found, others
 
 
 def _read_faces(

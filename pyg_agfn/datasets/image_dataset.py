@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyg_agfn.datasets.bad_data import BadData, BadItem
-from pyg_agfn.datasets.noise import inject_label_noise, read_noise_file
+from pyg_agfn.datasets.label_list import LabelList, read_noise_file
+from pyg_agfn.datasets.label_notation import Notation
+from pyg_agfn.datasets.noise import inject_label_noise
 from pyg_agfn.errors import InputError
 
 
@@ -24,13 +26,17 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         labels: Class of each image, 0 to K - 1.
         classes: Names of the K classes.
         names: What each image is called in lists and reports: its path below the root.
-        first_label: What the data set's own lists count the classes from.
         skipped: Rows and images that were bad, and are left out.
+        set_aside: Names of other images of the data set: of another part, without a label, or bad.
+            Lists may name them.
 
     Raises:
         InputError: There is no image, or a class without one; not one label and name for each
             image, or a label that is no class.
     """
+
+    #: Whose the true labels are, in messages.
+    label_origin = "the data set's"
 
     def __init__(
         self,
@@ -38,8 +44,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         labels: Sequence[int] | np.ndarray[Any, Any],
         classes: Sequence[str],
         names: Sequence[str],
-        first_label: int = 0,
         skipped: Sequence[BadItem] = (),
+        set_aside: Sequence[str] = (),
     ) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
@@ -48,8 +54,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         self.true_labels = self.labels
         self.classes = tuple(classes)
         self.names = list(names)
-        self.first_label = first_label
         self.skipped = list(skipped)
+        self.set_aside = list(set_aside)
+        #: The list that the labels are from, if they are from one.
+        self.label_list: LabelList | None = None
         if not len(self.images) == len(self.labels) == len(self.names):
             raise InputError(
                 f"{type(self).__name__}: {len(self.images)} images with {len(self.labels)} labels "
@@ -92,6 +100,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         part.images = self.images[indices]
         part.labels, part.true_labels = self.labels[indices], self.true_labels[indices]
         part.names = [self.names[i] for i in indices.tolist()]
+        kept = set(part.names)
+        part.set_aside = [*self.set_aside, *(name for name in self.names if name not in kept)]
         return part
 
     def with_noise(self, ratio: float, seed: int) -> "ImageDataset":
@@ -100,15 +110,38 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         noisy.labels = inject_label_noise(self.true_labels, ratio, self.num_classes, seed)
         return noisy
 
-    def with_noise_file(self, path: Path, skip_bad: bool = False) -> "ImageDataset":
-        """The same images, labelled by a list instead (:func:`read_noise_file`)."""
+    def with_noise_file(
+        self,
+        path: Path,
+        skip_bad: bool = False,
+        notation: Notation = "auto",
+        set_aside: Sequence[str] = (),
+    ) -> "ImageDataset":
+        """The same images, labelled by a list instead (:func:`read_noise_file`).
+
+        Args:
+            path: The list.
+            skip_bad: Leave out bad rows, and keep them in ``skipped``.
+            notation: How the list writes labels.
+            set_aside: Names of other images of the data set, such as the test part's.
+        """
         bad = BadData(skip_bad)
-        listed = read_noise_file(path, self.names, self.classes, self.first_label, bad)
+        others = [*self.set_aside, *set_aside]
+        labels = self.true_labels.tolist()
+        found = read_noise_file(path, self.names, self.classes, labels, others, notation, bad)
         noisy = copy.copy(self)
         noisy.skipped = [*self.skipped, *bad.items]
+        noisy.label_list = found
         noisy.labels = self.true_labels.clone()
-        noisy.labels[list(listed)] = torch.tensor(list(listed.values()))
+        noisy.labels[list(found.labels)] = torch.tensor(list(found.labels.values()))
         return noisy
+
+    def describe_label_list(self) -> str | None:
+        """What the list of labels changed, in one line; None if the labels are from no list."""
+        if self.label_list is None:
+            return None
+        unlisted = len(self) - len(self.label_list.labels)
+        return self.label_list.describe(int(self.wrong_labels.sum()), unlisted, self.label_origin)
 
     def __repr__(self) -> str:
         _, channels, height, width = self.images.shape

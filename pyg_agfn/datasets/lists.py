@@ -2,26 +2,34 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from pyg_agfn.errors import InputError
+from pyg_agfn.run_files import check_file
+
+#: Most bytes of a list. ``fer2013.csv``, which holds pixels, has 300 million.
+LIST_LIMIT = 1 << 30
+#: Most lines; what is kept of each takes some hundred bytes. ImageNet has 1.3 million images.
+LINES_LIMIT = 1 << 21
+#: Most characters of a line. One of ``fer2013.csv`` has ten thousand.
+LINE_LIMIT = 1 << 20
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, stripped, with their numbers from 1.
 
     Any line ends will do, and a byte order mark.
 
     Raises:
-        InputError: The file cannot be read, or is no text.
+        InputError: The file cannot be read, is no regular file, is longer than a list can be, or
+            is no text.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            lines = [(row, line.strip()) for row, line in enumerate(file, 1)]
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no path at all
-        raise _unreadable(path, error) from None
-    return [(row, line) for row, line in lines if line]
+    with _open_list(Path(path)) as file:
+        for row, text in _lines(file):
+            if line := text.strip():
+                yield row, line
 
 
 class Row(NamedTuple):
@@ -39,20 +47,51 @@ def read_rows(path: Path) -> Iterator[Row]:
     all rows up to the next one.
 
     Raises:
-        InputError: The file cannot be read, or is no text.
+        InputError: The file cannot be read, is no regular file, is longer than a list can be, or
+            is no text.
+    """
+    with _open_list(Path(path)) as file:
+        for number, line in _lines(file):
+            try:
+                cells = next(csv.reader([line], strict=True), [])
+            except csv.Error as error:
+                yield Row(number, [], f"is no row of CSV ({error})")
+                continue
+            if any(cell.strip() for cell in cells):
+                yield Row(number, cells)
+
+
+@contextmanager
+def _open_list(path: Path) -> Iterator[TextIO]:
+    """A list's text.
+
+    A pipe would wait for its other end, and a device or a sparse file may have no end, so what the
+    file is and how long it is are looked at before it is opened.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    cells = next(csv.reader([line], strict=True), [])
-                except csv.Error as error:
-                    yield Row(number, [], f"is no row of CSV ({error})")
-                    continue
-                if any(cell.strip() for cell in cells):
-                    yield Row(number, cells)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        size = check_file(path)
+        if size > LIST_LIMIT:
+            raise ValueError(f"{size:,} bytes, where a list has {LIST_LIMIT:,} at most")
+        with path.open("rb") as file:
+            wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")  # as PowerShell writes text
+        with path.open(encoding="utf-16" if wide else "utf-8-sig") as text:
+            yield text
+    except UnicodeError as error:
+        raise InputError(f"{path}: is no UTF-8 text ({error})") from None
+    except (OSError, ValueError) as error:  # ValueError: see above, or no path at all
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+
+
+def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
+    number = 0
+    while line := file.readline(LINE_LIMIT):
+        number += 1
+        if number > LINES_LIMIT:
+            raise ValueError(f"more than {LINES_LIMIT:,} lines")
+        if len(line) == LINE_LIMIT and not line.endswith("\n"):
+            raise ValueError(f"line {number} has more than {LINE_LIMIT:,} characters")
+        yield number, line
 
 
 def find_columns(path: Path, header: Row | None, names: Sequence[str]) -> list[int]:
@@ -73,7 +112,3 @@ def is_file_name(text: str) -> bool:
     """Whether a list's entry names a file of one folder, and none outside of it on any system."""
     name = PureWindowsPath(text).name  # knows slashes of both kinds, and drives
     return text.isprintable() and ":" not in text and text == name and text not in ("", ".", "..")
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: cannot be read ({error})")

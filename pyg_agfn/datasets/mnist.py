@@ -9,6 +9,9 @@ from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.errors import InputError
 
+#: Most bytes of a file of images; MNIST's has 47 million.
+SIZE_LIMIT = 1 << 30
+
 
 class MNIST(ImageDataset):
     """70,000 handwritten digits of 28x28 pixels (LeCun et al., 1998).
@@ -38,6 +41,9 @@ class MNIST(ImageDataset):
                 f"--root {root}: looked for MNIST's four files in {folder}, "
                 "train-images-idx3-ubyte and so on, unpacked"
             )
+        for file in files:
+            if (size := file.stat().st_size) > SIZE_LIMIT:
+                raise InputError(f"{file}: {size:,} bytes, where {SIZE_LIMIT:,} are the most")
         try:
             # torchvision's own class would unpickle a folder `processed`, where there is one.
             data, targets = read_image_file(str(files[0])), read_label_file(str(files[1]))

@@ -1,13 +1,8 @@
-"""Wrong labels: made, or read from the lists that the FER literature publishes."""
-
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+"""Label noise, injected at random."""
 
 import torch
 from torch import Tensor
 
-from pyg_agfn.datasets.bad_data import BadData
-from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError
 
 
@@ -44,80 +39,3 @@ def inject_label_noise(labels: Tensor, ratio: float, num_classes: int, seed: int
     noisy = labels.clone()
     noisy[chosen] = (labels[chosen] + step) % num_classes
     return noisy
-
-
-def read_noise_file(
-    path: Path,
-    names: Sequence[str],
-    classes: Sequence[str],
-    first_label: int = 0,
-    bad: BadData | None = None,
-) -> dict[int, int]:
-    """Labels from a list file with ``path label`` a line, as the FER literature publishes them.
-
-    A listed path stands for the image of that name, else for the one image of that base name;
-    ``train_00001.jpg`` also for ``train_00001_aligned.jpg``. A label is a class's name, or its
-    number counted from ``first_label``. Empty lines are passed over, and lines that repeat one.
-
-    Args:
-        path: The list.
-        names: The images.
-        classes: Names of the classes.
-        first_label: Number of the first class.
-        bad: Gathers bad rows, and says whether to go on without them.
-
-    Returns:
-        The label, 0 to K - 1, by the position in ``names``; images that are not listed are not
-        in it.
-
-    Raises:
-        InputError: The file cannot be read or names no image.
-        BadDataError: A row is not ``path label``, or names an unknown class, an image that is not
-            in ``names`` or one that has another label further above.
-    """
-    bad = bad or BadData()
-    positions = _positions(names)
-    labels: dict[int, int] = {}
-    for row, line in read_lines(path):
-        name, _, text = line.replace("\t", " ").rpartition(" ")
-        name = name.strip().strip('"').removeprefix("./")
-        if not name:
-            bad.add(f"expected 'path label', got {line[:80]!r}", path, row)
-            continue
-        position = positions.get(name, positions.get(PurePosixPath(name).name))
-        label = _label(text, classes, first_label)
-        if position is None:
-            bad.add("is not among the training images", path, row, name)
-        elif position < 0:
-            bad.add("is the name of several training images", path, row, name)
-        elif label is None:
-            last = first_label + len(classes) - 1
-            reason = f"label {text[:80]!r} is neither {first_label} to {last} nor one of "
-            bad.add(reason + ", ".join(classes), path, row, name)
-        elif labels.setdefault(position, label) != label:
-            bad.add("has another label further above", path, row, name)
-    bad.settle()
-    if not labels:
-        raise InputError(f"{path}: names no image; expected 'path label' a line")
-    return labels
-
-
-def _positions(names: Sequence[str]) -> dict[str, int]:
-    """Where each name stands: by the whole path, and by the base name where that is one image's."""
-    positions: dict[str, int] = {}
-    for i, name in enumerate(names):
-        path = PurePosixPath(name)
-        for short in (path.name, path.name.replace("_aligned", "")):
-            positions[short] = i if positions.get(short, i) == i else -1
-    positions.update({name: i for i, name in enumerate(names)})
-    return positions
-
-
-def _label(text: str, classes: Sequence[str], first_label: int) -> int | None:
-    """The class that a list means by a text, if it is one."""
-    if text in classes:
-        return classes.index(text)
-    if not (text.isascii() and text.isdecimal() and len(text) < 9):
-        return None
-    label = int(text) - first_label
-    return label if 0 <= label < len(classes) else None

@@ -56,14 +56,24 @@ class RAFDB(ImageDataset):
         files = [base / IMAGES / image.name for image in listed]
         unreadable: dict[int, str] = {}
         images = cached_images(files, image_size, 3, cache_dir, unreadable)
-        listed = bad.without(listed, files, unreadable)
+        readable = bad.without(listed, files, unreadable)
         bad.settle()
-        names, labels = [i.name for i in listed], [i.label for i in listed]
-        super().__init__(images, labels, CLASSES, names, first_label=1, skipped=bad.items)
+        super().__init__(
+            images,
+            [image.label for image in readable],
+            CLASSES,
+            [image.name for image in readable],
+            skipped=bad.items,
+            set_aside=[listed[i].name for i in unreadable],
+        )
 
 
 def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
-    """The images of one split, with labels from 0."""
+    """The images of one split, with labels from 0.
+
+    The list says ``train_00001.jpg`` of ``train_00001_aligned.jpg``; some copies of it say the
+    latter.
+    """
     listed: dict[str, Listed] = {}
     for row, line in read_lines(path):
         name, *rest = line.split()
@@ -73,13 +83,15 @@ def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
             continue
         if not stem.startswith(f"{split}_"):
             continue
-        aligned = f"{stem}_aligned.{ending}"
+        aligned = f"{stem.removesuffix('_aligned')}_aligned.{ending}"
         if rest[0] not in [str(label) for label in range(1, len(CLASSES) + 1)]:
             reason = f"label must be 1 to {len(CLASSES)}, got {rest[0][:80]!r}"
             bad.add(reason, path, row, aligned)
         elif aligned in listed:
-            reason = f"is listed in row {listed[aligned].row} already"
-            bad.add(reason, path, row, aligned)
+            # A line that repeats another one is no conflict.
+            if listed[aligned].label != int(rest[0]) - 1:
+                reason = f"has another label in row {listed[aligned].row}"
+                bad.add(reason, path, row, aligned)
         else:
             listed[aligned] = Listed(aligned, int(rest[0]) - 1, str(path), row)
     if not listed:

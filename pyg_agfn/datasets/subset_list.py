@@ -10,11 +10,13 @@ from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError
 
 #: ``3_fer0034778.png 8 2``, ``test_0003_aligned 3 4``, ``3/fer0032259.jpg``,
-#: ``3/test_0025_aligned.jpg``: an image's name without its ending, and its label from 0.
+#: ``3/test_0025_aligned.jpg``, and of the whole test part ``7/fer0032220 6``: an image's name
+#: without its ending, and its label from 0.
 FORMS = (
     re.compile(r"(?P<label>\d)_(?P<stem>fer\d+)\.\w+\s+\d+\s+\d+", re.ASCII),
     re.compile(r"(?P<stem>test_\d+_aligned)(\.\w+)?\s+(?P<label>\d)\s+\d+", re.ASCII),
     re.compile(r"(?P<label>\d)/(?P<stem>fer\d+|test_\d+_aligned)\.\w+", re.ASCII),
+    re.compile(r"(?P<label>\d)/(?P<stem>fer\d+|test_\d+_aligned)\s+\d+", re.ASCII),
 )
 
 
@@ -37,8 +39,8 @@ def read_subset_list(path: Path, bad: BadData | None = None) -> dict[str, int]:
         match = next((m for form in FORMS if (m := form.fullmatch(line))), None)
         if match is None:
             forms = (
-                "'3_fer0034778.png 8 2', 'test_0003_aligned 3 4', '3/fer0032259.jpg' or "
-                "'3/test_0025_aligned.jpg'"
+                "'3_fer0034778.png 8 2', 'test_0003_aligned 3 4', '3/fer0032259.jpg', "
+                "'3/test_0025_aligned.jpg' or '7/fer0032220 6'"
             )
             bad.add(f"expected {forms}, got {line[:80]!r}", path, row)
             continue

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
@@ -49,6 +50,9 @@ class TrainOptions:
     )
     noise: float = option(0.0, "share of training labels made wrong, 0 to below 1")
     noise_file: Path | None = option(None, "list of training labels, 'path label' a line")
+    noise_labels: Notation = option(
+        "auto", "how --noise-file writes labels: class names, or numbers from 0 or from 1"
+    )
     train_size: int | None = option(None, "train on this many images, drawn with the seed")
     eval_split: Literal["valid", "test"] = option("test", "images to measure on")
     label_mode: LabelMode = option(

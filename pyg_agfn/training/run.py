@@ -43,7 +43,7 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
-    console.print(f"train {train}\ntest  {test}")
+    say_what_was_read(train, test, console)
     results = []
     for method in options.method:
         # Of several processes the first one writes.
@@ -96,6 +96,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
+    say_what_was_read(train, test, console)
     result = train_method(options, folder, train, test, console)
     console.print(results_table([result]))
     return result
@@ -246,10 +247,20 @@ def load_datasets(
         drawn = torch.randperm(len(train), generator=generator)[: options.train_size]
         train = train.subset(drawn.sort().values)
     if options.noise_file is not None:
-        train = train.with_noise_file(options.noise_file, options.skip_bad)
+        others = [*test.names, *test.set_aside]
+        train = train.with_noise_file(
+            options.noise_file, options.skip_bad, options.noise_labels, others
+        )
     elif options.noise:
         train = train.with_noise(options.noise, options.seed)
     return train, test
+
+
+def say_what_was_read(train: ImageDataset, test: ImageDataset, console: Console) -> None:
+    """Prints the sizes of both parts, and what a list of labels changed."""
+    console.print(f"train {train}\ntest  {test}", soft_wrap=True)
+    if said := train.describe_label_list():
+        console.print(said, soft_wrap=True, highlight=False)
 
 
 def make_run_folder(out: Path, name: str) -> Path:

@@ -96,7 +96,9 @@ def spoil_ferplus_folders(root: Path) -> set[int]:
         lines[4] = "../" + lines[4]
         lines[5] = '"' + lines[5]  # the quote is not closed
         lines[6] = ""  # an empty line is none
-        lines.append(lines[8])  # listed twice: the first one stays
+        lines.append(lines[8])  # says the same: no conflict
+        # Listed twice, with votes for another label: the first one stays.
+        lines.append(lines[7].partition(",")[0] + "," + lines[8].partition(",")[2])
 
     rewrite(folder / "label.csv", edit)
     for kind, i in enumerate(range(9, 14)):
@@ -132,7 +134,8 @@ def spoil_rafdb(root: Path) -> set[int]:
         lines[4] = "../" + lines[4]
         lines[5] = "C:\\" + lines[5]
         lines[6] = ""
-        lines.append(lines[8])
+        lines.append(lines[8])  # says the same: no conflict
+        lines.append(lines[7].split()[0] + " " + lines[8].split()[1])
 
     rewrite(root / "EmoLabel" / "list_patition_label.txt", edit)
     for kind, i in enumerate(range(9, 14)):

@@ -23,7 +23,7 @@ from spoilt_data import (
 from pyg_agfn.datasets import ImageDataset, image_cache
 from pyg_agfn.datasets.bad_data import BadData, BadDataError, read_all, write_skipped
 from pyg_agfn.datasets.image_cache import cached_images
-from pyg_agfn.datasets.noise import read_noise_file
+from pyg_agfn.datasets.label_list import read_noise_file
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.training import TrainOptions, load_datasets
@@ -187,11 +187,11 @@ def test_bad_rows_of_a_noise_list(tmp_path):
         "1.png b\n\n9.png a\n2.png c\n2.png\n../../etc/passwd 0\n1.png b\n1.png a\n2.png 1"
     )
     names, classes = ["1.png", "2.png"], ["a", "b"]
-    with pytest.raises(BadDataError, match=r"^5 rows or images") as error:
+    with pytest.raises(BadDataError, match=r"^6 rows or images") as error:
         read_noise_file(path, names, classes)
-    assert [item.row for item in error.value.items] == [3, 4, 5, 6, 8]
+    assert [item.row for item in error.value.items] == [3, 4, 5, 6, 8, 9]
     bad = BadData(skip=True)
-    assert read_noise_file(path, names, classes, bad=bad) == {0: 1, 1: 1}
+    assert read_noise_file(path, names, classes, bad=bad).labels == {0: 1}
     assert bad.items == list(error.value.items)
     path.write_text("9.png 0\n")
     with pytest.raises(InputError, match=r"names no image"):

@@ -104,15 +104,31 @@ def test_the_pair_is_resized_as_the_folders_are(folders, pair):
     assert one.images.equal(other.images)
 
 
-def test_an_image_listed_twice_is_refused(folders, pair):
+def test_an_image_listed_twice_with_one_label_is_no_conflict(folders, pair):
+    """As in published label files."""
+    expected = FERPlus(folders, "train").names
+    for path in (folders / "FER2013Train" / "label.csv", pair / "fer2013new.csv"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([*lines, lines[3]]) + "\n")
+    with (pair / "fer2013.csv").open("a") as file:
+        file.write("0," + "7 " * 2304 + ",Training\n")
+    for root in (folders, pair):
+        data = FERPlus(root, "train")
+        assert data.names == expected
+        assert len(data.skipped) == 0
+
+
+def test_an_image_listed_twice_with_two_labels_is_refused(folders, pair):
     change(folders / "FER2013Train" / "label.csv", 3, put(0, "fer0000000.png"))
     with pytest.raises(
-        InputError, match=r"label\.csv, row 3: image fer0000000\.png: is listed in row 1"
+        InputError,
+        match=r"label\.csv, row 3: image fer0000000\.png: has votes for another label in row 1",
     ):
         FERPlus(folders, "train")
     change(pair / "fer2013new.csv", 4, put(1, "fer0000000.png"))
     with pytest.raises(
-        InputError, match=r"fer2013new\.csv, row 4: image fer0000000\.png: is listed in row 2"
+        InputError,
+        match=r"fer2013new\.csv, row 4: image fer0000000\.png: has votes for another .* row 2",
     ):
         FERPlus(pair, "train")
 
@@ -209,8 +225,8 @@ def test_empty_lines_and_a_byte_order_mark_are_passed_over(folders):
 
 
 def test_a_file_that_is_no_csv_is_named(folders):
-    (folders / "FER2013Train" / "label.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match=r"label\.csv: cannot be read"):
+    (folders / "FER2013Train" / "label.csv").write_bytes(b"\x89PNG\r\n\xff")
+    with pytest.raises(InputError, match=r"label\.csv: is no UTF-8 text"):
         FERPlus(folders, "train")
 
 

@@ -35,7 +35,7 @@ def test_noise_keeps_the_true_labels():
 
 
 def test_a_noise_list_gives_the_labels(tmp_path: Path):
-    (tmp_path / "list.txt").write_text("0.png c\n3.png 1\n5.png 2\n")
+    (tmp_path / "list.txt").write_text("0.png c\n3.png b\n5.png c\n")
     noisy = dataset().with_noise_file(tmp_path / "list.txt")
     assert noisy.labels.tolist() == [2, 1, 2, 1, 1, 2, 0, 1, 2, 0, 1, 2]
     assert noisy.wrong_labels.sum() == 2

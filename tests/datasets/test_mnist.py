@@ -1,7 +1,11 @@
+import os
+
 import numpy as np
+import pytest
 import torch
 
 from pyg_agfn.datasets import MNIST
+from pyg_agfn.errors import InputError
 
 
 def test_files_of_tensors_beside_it_are_not_unpickled(tmp_path):
@@ -19,3 +23,13 @@ def test_files_of_tensors_beside_it_are_not_unpickled(tmp_path):
         torch.save((torch.zeros(10, 28, 28, dtype=torch.uint8), torch.arange(10)), path)
     for train in (True, False):
         assert bool((MNIST(tmp_path, train).images == 7).all())
+
+
+def test_a_file_that_claims_more_than_the_memory_holds_is_refused(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (raw / name).touch()
+        os.truncate(raw / name, 1 << 42)
+    with pytest.raises(InputError, match="train-images-idx3-ubyte: 4,398,046,511,104 bytes, where"):
+        MNIST(tmp_path)

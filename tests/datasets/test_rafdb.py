@@ -38,12 +38,14 @@ def test_reads_the_official_layout(base, below):
     assert len(RAFDB(base, "test", image_size=4)) == 7
 
 
-def test_noise_lists_count_from_one(base, tmp_path):
-    path = tmp_path / "noise.txt"
-    path.write_text("train_00001.jpg 7\n")
-    noisy = RAFDB(base, "train").with_noise_file(path)
-    assert noisy.labels[0] == 6
-    assert noisy.wrong_labels.tolist() == [True] + [False] * 13
+def test_a_list_may_name_the_aligned_files_and_repeat_a_line(base):
+    expected = RAFDB(base, "train")
+    path = base / "EmoLabel" / "list_patition_label.txt"
+    lines = path.read_text().replace(".jpg", "_aligned.jpg").splitlines()
+    path.write_text("\n".join([*lines, lines[0]]))
+    data = RAFDB(base, "train")
+    assert data.names == expected.names
+    assert data.labels.equal(expected.labels)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_noise_lists_count_from_one(base, tmp_path):
         ("..\\train_00003.jpg 1", "row 3: expected"),
         ("C:train_00003.jpg 1", "row 3: expected"),
         ("train_00003.jpg nan", "row 3: .*label"),
-        ("train_00002.jpg 3", r"row 3: image train_00002_aligned\.jpg: is listed in row 2"),
+        ("train_00002.jpg 3", r"row 3: image train_00002_aligned\.jpg: has another label in row 2"),
         ("train_00099.jpg 3", r"train_00099_aligned\.jpg: there is no such file"),
     ],
 )

@@ -150,8 +150,8 @@ def read_noise_file(
     if not found:
         if not known and entries:
             raise InputError(
-                f"{path}: names no image of this data set: its first line is of "
-                f"{printable(entries[0].image, 80)}, the data set has {printable(names[0], 80)}"
+                f"{path}: names no image of this data set: it begins with "
+                f"{printable(lines[0][1], 80)!r}, the data set with {printable(names[0], 80)!r}"
             )
         bad.settle()
         raise InputError(

@@ -9,6 +9,7 @@ with warnings.catch_warnings():
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import LeakageReport, audit_batch_leakage
+from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection
 from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank
 from pyg_agfn.transforms import PoissonEdges
 
@@ -19,6 +20,7 @@ __all__ = [
     "AGFNClassifier",
     "InputError",
     "LeakageReport",
+    "NeighborLabelCorrection",
     "PoissonEdges",
     "ReferenceBank",
     "audit_batch_leakage",

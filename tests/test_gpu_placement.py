@@ -16,13 +16,13 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import Bank, ClassSorted, Shuffled, Single, extract_features
+from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection
 from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
 from pyg_agfn.reproduction.grid import ROWS, grid
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective, describe_model
-from pyg_agfn.training.label_correction import LabelCorrection
 from pyg_agfn.transforms import PoissonEdges, ThresholdEdges
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
@@ -47,10 +47,10 @@ class OnGPU:
 
 @pytest.fixture
 def gpu(monkeypatch):
-    def count_wrong(self: LabelCorrection, *_) -> None:
-        self.noise_rates = [0.2]
+    def estimate(self: NeighborLabelCorrection) -> None:
+        self.noise_rates[0] = 0.2
 
-    monkeypatch.setattr(LabelCorrection, "_count_wrong", count_wrong)
+    monkeypatch.setattr(NeighborLabelCorrection, "estimate_noise_rate", estimate)
     # A copy of a tensor, as the averaged teacher makes, stays in the mode that it is of.
     monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda self, memo: self, raising=False)
     with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True) as mode:

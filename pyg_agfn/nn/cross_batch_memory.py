@@ -10,23 +10,23 @@ from torch import Tensor, nn
 from pyg_agfn.transforms import SimilarityEdges
 from pyg_agfn.transforms.similarity_edges import unit_rows
 
-#: Edges to nobody in particular that every image has: without a neighbour no class is likelier.
+#: Weight of a uniform prior in each posterior: an image without a neighbour has all classes alike.
 PRIOR = 1e-3
 
 
 class CrossBatchMemory(nn.Module):
-    r"""The last samples, as a ring: features, label distributions, given labels, and by how much
-    these were contradicted when they came in.
+    r"""The last samples, as a ring: features, label distributions, given labels, and how strongly
+    these disagreed with their neighbours when they came in.
 
-    :meth:`opinion` is what the graph says of an image's label: the mean of its neighbours'
+    :meth:`posterior` is what the graph says of an image's label: the mean of its neighbours'
     distributions :math:`t_m`, by the expected edges of Eq. 3,
 
     .. math::
         q_i = \frac{\sum_m P_{im} \, t_m + \epsilon / K}{\sum_m P_{im} + \epsilon},
         \qquad P_{im} = 1 - e^{-\max(\alpha \, \mathrm{cossim}(z_i, z_m) + \beta, 0)}
 
-    without the image itself, under whatever view it is remembered: what it says of an image's
-    label cannot have been learned from that label by heart.
+    without the image itself, under whatever view it is remembered: an image's posterior does not
+    contain its own label.
 
     Args:
         size (int): Samples :math:`M` that are kept.
@@ -40,7 +40,7 @@ class CrossBatchMemory(nn.Module):
     features: Tensor
     targets: Tensor
     labels: Tensor
-    contradicted: Tensor
+    disagreement: Tensor
     index: Tensor
     written: Tensor
 
@@ -52,7 +52,7 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("targets", torch.zeros(size, num_classes))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
         # -1 for not known.
-        self.register_buffer("contradicted", torch.full((size,), -1.0))
+        self.register_buffer("disagreement", torch.full((size,), -1.0))
         # Which training image a place holds; -1 for none yet.
         self.register_buffer("index", torch.full((size,), -1))
         self.register_buffer("written", torch.zeros((), dtype=torch.long))
@@ -62,7 +62,7 @@ class CrossBatchMemory(nn.Module):
         features: Tensor,
         targets: Tensor,
         labels: Tensor,
-        contradicted: Tensor,
+        disagreement: Tensor,
         index: Tensor,
     ) -> None:
         r"""Puts samples in the places of the oldest ones.
@@ -71,7 +71,8 @@ class CrossBatchMemory(nn.Module):
             features: Projected features.
             targets: What is learned of each, a distribution.
             labels: Labels as given.
-            contradicted: By how much each label is, 0 to 1; -1 for not known.
+            disagreement: How strongly each label disagrees with its neighbours, 0 to 1; -1 for
+                not known.
             index: Which training images they are.
 
         Shapes:
@@ -85,13 +86,13 @@ class CrossBatchMemory(nn.Module):
             (self.features, unit_rows(features)),
             (self.targets, targets),
             (self.labels, labels),
-            (self.contradicted, contradicted),
+            (self.disagreement, disagreement),
             (self.index, index),
         ):
             buffer[places] = samples[-size:].to(buffer)
         self.written += count
 
-    def opinion(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
+    def posterior(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         r"""The neighbours' mean label distribution, with its gradient to :math:`\alpha, \beta`.
 
         Args:
@@ -106,7 +107,7 @@ class CrossBatchMemory(nn.Module):
         return self._mean_target(self._edge_weight(edges, z, index))
 
     @torch.no_grad()
-    def opinions(self, edges: SimilarityEdges) -> tuple[Tensor, Tensor]:
+    def posteriors(self, edges: SimilarityEdges) -> tuple[Tensor, Tensor]:
         r"""What the neighbours say of each remembered sample, and the label it was given.
 
         Args:
@@ -116,11 +117,11 @@ class CrossBatchMemory(nn.Module):
             - **output:** :math:`(M', K)`, :math:`(M')` for :math:`M' \leq M` samples
         """
         filled = (self.index >= 0).nonzero().flatten()
-        opinions = [
+        posteriors = [
             self._mean_target(self._edge_weight(edges, self.features[rows], self.index[rows]))
             for rows in filled.split(1024)
         ]
-        return torch.cat(opinions), self.labels[filled]
+        return torch.cat(posteriors), self.labels[filled]
 
     def _edge_weight(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         """Expected edges from each image to what is remembered of others, (N, M)."""

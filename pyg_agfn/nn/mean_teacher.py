@@ -3,9 +3,6 @@
 Source: Tarvainen, Valpola, *Mean teachers are better role models*, NeurIPS 2017.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -23,18 +20,21 @@ def mean_teacher(model: nn.Module, decay: float = 0.99) -> AveragedModel:
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
-    teacher = AveragedModel(model, multi_avg_fn=_running_mean(decay), use_buffers=True)
+    teacher = AveragedModel(model, multi_avg_fn=_RunningMean(decay), use_buffers=True)
     return teacher.requires_grad_(False).eval()
 
 
-def _running_mean(decay: float) -> Callable[[Any, Any, Any], None]:
+class _RunningMean:
+    """The update as an object: one that is a closure could not be pickled with its model."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        share = 1 - ((1 + count) / (10 + count)).clamp(max=decay)
+    def __call__(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        share = 1 - ((1 + count) / (10 + count)).clamp(max=self.decay)
         for mean, value in zip(averaged, current, strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, share.to(mean.dtype))
             else:
                 mean.copy_(value)
-
-    return update

@@ -1,14 +1,4 @@
-"""AGFN's ``--recipe best``: labels are corrected by what the graph's neighbours say of them.
-
-The paper's graph joins the images of one batch and leaves their labels as they are. Here it also
-joins each image to thousands of past ones, and where these contradict a label, what is learned is
-softly theirs.
-
-Sources of the parts: mean teacher (Tarvainen and Valpola, NeurIPS 2017), cross-batch memory (Wang
-et al., CVPR 2020), soft correction of labels (Reed et al., *Training deep neural networks on noisy
-labels with bootstrapping*, ICLR workshop 2015), the loss of the graph's own parameters (Goldberger
-et al., *Neighbourhood components analysis*, NeurIPS 2004).
-"""
+"""AGFN's ``--recipe best``: trained on labels that its graph's neighbours have corrected."""
 
 from collections.abc import Callable
 from typing import Literal, cast
@@ -17,37 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_agfn.distributed import gather_rows
+from pyg_agfn.distributed import world_size
+from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection, correct_labels
+from pyg_agfn.methods.neighbor_correction.correction import UNKNOWN
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, mean_teacher
 from pyg_agfn.rivals.objective import Objective, full_precision
-from pyg_agfn.training.contradiction import (
-    contradiction,
-    correct_labels,
-    find_noise_rate,
-    of_labels,
-    reliability,
-    threshold_of_share,
-)
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
 Heads = Literal["graph", "alone", "both"]
-
-#: Noise rates that are kept, those of the first epochs.
-MAX_RATES = 64
-#: In the place of what is not known yet.
-NOT_YET = -1.0
 
 
 class LabelCorrection(Objective):
     r"""Loss of AGFN's answers against corrected labels, and the loss of :math:`\alpha, \beta`.
 
-    In a step, teacher and memory give each image an opinion of its label
-    (:class:`~pyg_agfn.nn.CrossBatchMemory`),
-    :func:`~pyg_agfn.training.contradiction.correct_labels` makes targets of label and opinion, and
-    the images enter the memory with the teacher's features and these targets. What
-    :math:`W` minimizes is the mean loss of the heads. What :math:`\alpha, \beta` minimize is the
-    neighbours' cross-entropy with the targets,
-    :math:`-\sum_k t_{ik} \log q_{ik}`, by its true gradient through Eq. 3 and 4.
+    In a step, :class:`~pyg_agfn.methods.neighbor_correction.NeighborLabelCorrection` makes targets
+    of the labels, by the teacher's features and the model's own graph. What :math:`W` minimizes is
+    the mean loss of the heads against these; :math:`\alpha, \beta` minimize the correction's loss.
 
     Args:
         criterion: Loss of logits :math:`(N, K)` and distributions :math:`(N, K)`.
@@ -59,13 +34,8 @@ class LabelCorrection(Objective):
             ``"alone"`` each image's by itself; ``"both"`` the two, so that the same weights can do
             without company.
         begin_epoch (int): First epoch with a graph and corrected labels, from 1.
-        at_most (float, optional): Share of a batch's labels that may be corrected, of those that a
-            process has of it. :obj:`None`: as many as the memory finds to be likelier wrong than
-            right when the correction begins
-            (:func:`~pyg_agfn.training.contradiction.find_noise_rate`): those that are contradicted
-            as strongly as this share of the memory's labels were when they were seen, and by as
-            much as the neighbours are right (:func:`~pyg_agfn.training.contradiction.reliability`).
-            Without a memory: all, in full.
+        at_most (float, optional): Share of a batch's labels that may be corrected. :obj:`None`: as
+            many as the memory finds to be wrong. Without a memory: all.
 
     Raises:
         ValueError: Neighbours are to judge, and there is no memory of them.
@@ -96,15 +66,31 @@ class LabelCorrection(Objective):
     def begin(self, model: BaselineClassifier, num_images: int) -> None:
         assert isinstance(model, AGFNClassifier)
         self.teacher = mean_teacher(model, self.decay) if self.decay else None
-        self.memory = None
+        self.corrector = None
+        # In which epoch the wrong labels were counted last.
+        self.counted = 0
         if self.memory_size:
-            num_classes = model.classifier.out_features
-            memory = CrossBatchMemory(self.memory_size, model.agfn.hidden_channels, num_classes)
-            self.memory = memory.to(model.classifier.weight)
-        # What was counted so far, one an epoch.
-        self.noise_rates = torch.full((MAX_RATES,), NOT_YET, dtype=torch.float64)
-        # In which epoch last.
-        self.counted = torch.zeros((), dtype=torch.long)
+            self.corrector = NeighborLabelCorrection(
+                num_classes=model.classifier.out_features,
+                feature_dim=model.agfn.hidden_channels,
+                memory_size=self.memory_size,
+                recount_steps=0,  # once an epoch instead
+                max_share=0.0 if self.judges == "nobody" else self.at_most,
+                neighbor_weight=0.0 if self.judges == "teacher" else 0.5,
+                edges=model.agfn.edges,
+                gather_distributed=world_size() > 1,
+            )
+            self.corrector.memory.to(model.classifier.weight)
+
+    @property
+    def memory(self) -> CrossBatchMemory | None:
+        """The remembered images."""
+        return None if self.corrector is None else self.corrector.memory
+
+    @property
+    def _counts(self) -> bool:
+        """Whether as many labels are corrected as are counted, and not a share that is set."""
+        return self.corrector is not None and self.at_most is None
 
     def __call__(
         self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
@@ -112,12 +98,7 @@ class LabelCorrection(Objective):
         assert isinstance(model, AGFNClassifier)
         z = model.agfn.projector(model.features(images))
         judge, seen = self._judge(model, images, z)
-        targets, contradicted, self.graph_loss = self._targets(
-            model, judge, seen, labels, index, epoch
-        )
-        if self.memory is not None:
-            remembered = (seen, targets, labels, contradicted, index.to(labels.device))
-            self.memory.push(*map(gather_rows, remembered))
+        targets, self.graph_loss = self._targets(judge, seen, labels, index, epoch)
         answers = []
         if self.heads != "graph" or not model.agfn.use_graph:
             answers.append(model.agfn.normalizer.dense_forward(z, None))
@@ -140,71 +121,27 @@ class LabelCorrection(Objective):
         teacher = cast(AGFNClassifier, self.teacher.module)
         return teacher, teacher.agfn.projector(teacher.features(images))
 
-    @property
-    def _counting_memory(self) -> CrossBatchMemory | None:
-        """Where wrong labels are counted, to correct as many; none where their share is set."""
-        return self.memory if self.at_most is None else None
-
-    def _count_wrong(self, model: AGFNClassifier, epoch: int) -> None:
-        """Counts the memory's wrong labels, before the first step of an epoch."""
-        memory = self._counting_memory
-        if memory is None or epoch == self.counted:
-            return
-        self.counted.fill_(epoch)
-        opinion, labels = memory.opinions(model.agfn.edges)
-        found = find_noise_rate(opinion, labels)
-        free = (self.noise_rates == NOT_YET).nonzero().flatten()
-        if found is None or not len(free):
-            return
-        self.noise_rates[free[0]] = found
-        if free[0] == 0:  # from now on labels come in with what contradicts them
-            against = of_labels(contradiction(opinion), labels)
-            memory.contradicted[memory.index >= 0] = against.to(memory.contradicted)
-
-    def _limits(self) -> tuple[float | Tensor, float | Tensor]:
-        """The least contradiction of a label that is corrected, and how much of it counts."""
-        memory = self._counting_memory
-        if memory is None:
-            return 0.0, 1.0
-        # Of the first count: later ones miss the labels that were learned by heart in spite of all.
-        wrong = max(float(self.noise_rates[0]), 0.0)
-        lately = memory.contradicted
-        return threshold_of_share(lately, wrong), reliability(lately, wrong)
-
     def _targets(
-        self,
-        model: AGFNClassifier,
-        judge: AGFNClassifier,
-        seen: Tensor,
-        labels: Tensor,
-        index: Tensor,
-        epoch: int,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What is learned of the images, (N, K), contradictions, (N), and what neighbours cost."""
-        dtype = full_precision(seen).dtype
-        targets = F.one_hot(labels, model.classifier.out_features).to(dtype)
-        contradicted = torch.full_like(targets[:, 0], NOT_YET)
-        if epoch < self.begin_epoch:
-            return targets, contradicted, None
-        self._count_wrong(model, epoch)
-        opinions, neighbours = [], None
-        if self.judges in ("teacher", "both"):
+        self, judge: AGFNClassifier, seen: Tensor, labels: Tensor, index: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """What is learned of the images, (N, K), and the loss of the graph's parameters."""
+        begun = epoch >= self.begin_epoch
+        posterior = None
+        if begun and self.judges in ("teacher", "both"):
             # Not no_grad(): autocast would keep weights cast without a gradient for the heads.
             logits = judge.classifier(judge.agfn.normalizer.dense_forward(seen, None)).detach()
-            opinions.append(full_precision(logits).softmax(1))
-        if self.memory is not None:
-            neighbours = self.memory.opinion(model.agfn.edges, seen, index)
-            if self.judges in ("neighbours", "both"):
-                opinions.append(neighbours.detach().to(dtype))
-        if opinions:
-            opinion = torch.stack(opinions).mean(0)
-            contradicted = of_labels(contradiction(opinion), labels)
+            posterior = full_precision(logits).softmax(1)
+        if self.corrector is None:
+            given = F.one_hot(labels, judge.classifier.out_features).to(full_precision(seen).dtype)
             at_most = 1.0 if self.at_most is None else self.at_most
-            targets = correct_labels(labels, opinion, at_most, *self._limits())
-        if neighbours is None:
-            return targets, contradicted, None
-        cost = -(targets.to(neighbours.dtype) * neighbours.log()).sum(1).mean()
-        return targets, contradicted, cost
+            return (
+                given if posterior is None else correct_labels(labels, posterior, at_most)
+            ), None
+        if begun and self._counts and epoch != self.counted:
+            self.counted = epoch
+            self.corrector.estimate_noise_rate()
+        out = self.corrector(seen, labels, index, posterior, correct=begun)
+        return out.targets, out.loss
 
     def trained(self, model: BaselineClassifier) -> BaselineClassifier:
         if self.teacher is None:
@@ -214,33 +151,31 @@ class LabelCorrection(Objective):
         return teacher
 
     def findings(self) -> dict[str, float | None]:
-        if self._counting_memory is None:
+        if self.corrector is None or not self._counts:
             return {}
-        # The first may be of features too young, the last of labels learned by heart.
-        rates = self.noise_rates[self.noise_rates != NOT_YET]
-        return {"noise_rate": float(rates.median()) if len(rates) else None}
+        return {"noise_rate": self.corrector.noise_rate}
 
     def state_dict(self) -> dict[str, Tensor]:
-        parts = {"teacher": self.teacher, "memory": self.memory}
+        parts = {"teacher": self.teacher, "corrector": self.corrector}
         state = {
             f"{name}.{key}": tensor
             for name, module in parts.items()
             if module is not None
             for key, tensor in module.state_dict().items()
+            if not key.startswith("edges.")  # these are the model's
         }
-        return {**state, "noise_rates": self.noise_rates, "counted": self.counted}
+        return {**state, "counted": torch.tensor(self.counted)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        rates, counted = state["noise_rates"], state["counted"]
-        if not ((rates == NOT_YET) | ((rates >= 0) & (rates <= 1))).all():
+        if state["counted"] < 0:
+            raise ValueError(f"no epoch: {int(state['counted'])}")
+        rates = state.get("corrector.noise_rates", torch.zeros(0))
+        if not ((rates == UNKNOWN) | ((rates >= 0) & (rates <= 1))).all():
             raise ValueError(f"no noise rates: {rates.tolist()}")
-        if counted < 0:
-            raise ValueError(f"no epoch: {int(counted)}")
-        self.noise_rates.copy_(rates)
-        self.counted.copy_(counted)
-        for name, module in (("teacher", self.teacher), ("memory", self.memory)):
+        self.counted = int(state["counted"])
+        for name, module in (("teacher", self.teacher), ("corrector", self.corrector)):
             if module is not None:
                 prefix = f"{name}."
-                module.load_state_dict(
-                    {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-                )
+                own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+                own |= {k: v for k, v in module.state_dict().items() if k.startswith("edges.")}
+                module.load_state_dict(own)

@@ -24,7 +24,7 @@ def memory():
 def test_the_opinion_is_the_neighbours_mean_without_the_image_itself(memory):
     edges = PoissonEdges(2.0, 0.3).double()
     z, index = torch.randn(4, 5, dtype=torch.float64), [4, 2, 77, 30]
-    found = memory.opinion(edges, z, torch.tensor(index))
+    found = memory.posterior(edges, z, torch.tensor(index))
     for i in range(4):
         total, votes = 1e-3, torch.full((3,), 1e-3 / 3, dtype=torch.float64)
         for m in range(6):
@@ -42,10 +42,10 @@ def test_the_opinion_is_the_neighbours_mean_without_the_image_itself(memory):
 
 def test_who_has_no_neighbour_has_no_opinion(memory):
     edges = PoissonEdges(0.0, -1.0).double()
-    found = memory.opinion(edges, torch.randn(2, 5).double(), torch.tensor([0, 1]))
+    found = memory.posterior(edges, torch.randn(2, 5).double(), torch.tensor([0, 1]))
     torch.testing.assert_close(found, torch.full((2, 3), 1 / 3, dtype=torch.float64))
     empty = CrossBatchMemory(4, 5, 3)
-    found = empty.opinion(PoissonEdges(1.0, 1.0), torch.randn(2, 5), torch.tensor([0, 1]))
+    found = empty.posterior(PoissonEdges(1.0, 1.0), torch.randn(2, 5), torch.tensor([0, 1]))
     torch.testing.assert_close(found, torch.full((2, 3), 1 / 3))
 
 
@@ -56,7 +56,7 @@ def test_its_gradient_is_that_of_the_probabilities(memory):
         edges = PoissonEdges().double()
         del edges.alpha, edges.beta
         edges.alpha, edges.beta = alpha, beta
-        return memory.opinion(edges, z, index).log().square().sum()
+        return memory.posterior(edges, z, index).log().square().sum()
 
     given = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (2.0, 0.4)]
     assert torch.autograd.gradcheck(cost, given)
@@ -66,9 +66,9 @@ def test_a_push_before_the_backward_pass_does_not_disturb_it(memory):
     edges = PoissonEdges(2.0, 0.3).double()
     index = torch.tensor([1, 2])
     z = torch.randn(2, 5, dtype=torch.float64)
-    memory.opinion(edges, z, index).log().sum().backward()
+    memory.posterior(edges, z, index).log().sum().backward()
     expected, edges.alpha.grad = edges.alpha.grad, None
-    cost = memory.opinion(edges, z, index).log().sum()
+    cost = memory.posterior(edges, z, index).log().sum()
     memory.push(z, torch.eye(3)[:2], torch.tensor([0, 1]), torch.zeros(2), index)
     cost.backward()
     assert torch.equal(edges.alpha.grad, expected)
@@ -87,8 +87,8 @@ def test_the_oldest_are_forgotten(sizes):
         assert i < 0 or target[i % 2] == 1
     filled = memory.index >= 0
     assert torch.equal(memory.labels[filled], memory.index[filled] % 2)
-    assert torch.equal(memory.contradicted[filled], 1 / (1 + memory.index[filled]))
-    assert (memory.contradicted[~filled] == -1).all()
+    assert torch.equal(memory.disagreement[filled], 1 / (1 + memory.index[filled]))
+    assert (memory.disagreement[~filled] == -1).all()
 
 
 def test_any_graph_of_similarities_can_ask_it():
@@ -96,15 +96,15 @@ def test_any_graph_of_similarities_can_ask_it():
     labels = torch.tensor([0, 0, 1])
     z = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]])
     memory.push(z, torch.eye(2)[labels], labels, torch.zeros(3), torch.arange(3))
-    found = memory.opinion(ThresholdEdges(0.5), torch.tensor([[5.0, 0.0]]), torch.tensor([9]))
+    found = memory.posterior(ThresholdEdges(0.5), torch.tensor([[5.0, 0.0]]), torch.tensor([9]))
     torch.testing.assert_close(found, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
 
 
 def test_of_what_is_remembered_it_has_an_opinion_too(memory):
     edges = PoissonEdges(2.0, 0.3).double()
-    opinion, labels = memory.opinions(edges)
+    opinion, labels = memory.posteriors(edges)
     assert labels.tolist() == [2, 0, 1, 1, 2, 0]  # a place is free
-    expected = memory.opinion(edges, memory.features[:6], memory.index[:6])
+    expected = memory.posterior(edges, memory.features[:6], memory.index[:6])
     torch.testing.assert_close(opinion, expected)
     assert not opinion.requires_grad
 

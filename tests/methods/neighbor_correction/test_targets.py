@@ -6,12 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_agfn.training.contradiction import (
-    contradiction,
+from pyg_agfn.methods.neighbor_correction import (
     correct_labels,
-    find_noise_rate,
-    of_labels,
-    reliability,
+    estimate_issue_rate,
+    label_disagreement,
+    posterior_reliability,
     threshold_of_share,
 )
 
@@ -33,11 +32,11 @@ def test_only_the_most_contradicted_labels_are_corrected_where_a_share_is_set():
     for at_most, corrected in ((0.0, []), (0.25, [3]), (0.5, [1, 3]), (1.0, [0, 1, 2, 3])):
         expected = given.clone()
         expected[corrected] = every[corrected]
-        assert torch.equal(correct_labels(labels, opinion, at_most=at_most), expected)
+        assert torch.equal(correct_labels(labels, opinion, max_share=at_most), expected)
     for at_least, corrected in ((0.0, [1, 2, 3]), (0.5, [1, 3]), (0.9, [3]), (1.1, [])):
         expected = given.clone()
         expected[corrected] = every[corrected]
-        assert torch.equal(correct_labels(labels, opinion, at_least=at_least), expected)
+        assert torch.equal(correct_labels(labels, opinion, threshold=at_least), expected)
 
 
 def opinions(true: torch.Tensor, num_classes: int, sureness: float) -> torch.Tensor:
@@ -67,8 +66,8 @@ def test_the_noise_rate_is_that_of_the_formula():
     rate = share(given, median) / share(wrong, median)
     lead = {t: 2 * rate * share(wrong, t) - share(given, t) for t in given}
     best = max(lead, key=lead.get)
-    assert find_noise_rate(opinion, labels) == pytest.approx(share(given, best), abs=1e-12)
-    against = of_labels(contradiction(opinion), labels)
+    assert estimate_issue_rate(opinion, labels) == pytest.approx(share(given, best), abs=1e-12)
+    against = label_disagreement(opinion, labels)
     assert float(threshold_of_share(against, share(given, best))) == pytest.approx(best)
 
 
@@ -87,20 +86,20 @@ def test_how_often_opinions_are_right_shows_without_the_true_labels(sureness, ra
     true = torch.arange(40_000) % 8
     opinion, labels = opinions(true, 8, sureness), with_wrong(true, 8, rate)
     right = float((opinion.argmax(1) == true).double().mean())
-    against = of_labels(contradiction(opinion), labels)
+    against = label_disagreement(opinion, labels)
     # A mistaken opinion agrees with a wrong label one time in seven.
     agreed = right + (1 - right) / 7 * rate / (1 - rate)
     unknown = torch.full((999,), -1.0, dtype=torch.float64)
-    found = float(reliability(torch.cat([against, unknown]), rate))
+    found = float(posterior_reliability(torch.cat([against, unknown]), rate))
     assert found == pytest.approx(agreed, abs=0.015)
 
 
-def test_reliability_is_a_share():
-    assert float(reliability(torch.tensor([0.0, 0.0, 0.9]), 0.5)) == 1.0
-    assert float(reliability(torch.tensor([0.0, 0.9, 0.9, 0.9]), 0.5)) == 0.5
-    assert float(reliability(torch.zeros(3), 1.0)) == 1.0
-    assert float(reliability(torch.ones(3), 1.0)) == 0.0
-    assert float(reliability(torch.full((3,), -1.0), 0.2)) == 0.0
+def test_posterior_reliability_is_a_share():
+    assert float(posterior_reliability(torch.tensor([0.0, 0.0, 0.9]), 0.5)) == 1.0
+    assert float(posterior_reliability(torch.tensor([0.0, 0.9, 0.9, 0.9]), 0.5)) == 0.5
+    assert float(posterior_reliability(torch.zeros(3), 1.0)) == 1.0
+    assert float(posterior_reliability(torch.ones(3), 1.0)) == 0.0
+    assert float(posterior_reliability(torch.full((3,), -1.0), 0.2)) == 0.0
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.4])
@@ -113,10 +112,10 @@ def test_wrong_labels_are_counted_also_where_opinions_are_wrong_more_often(
     labels = with_wrong(true, 8, rate)
     opinion = opinions(true, 8, sureness)
     assert float((opinion.argmax(1) != true).double().mean()) == pytest.approx(mistaken, abs=0.01)
-    found = find_noise_rate(opinion, labels)
+    found = estimate_issue_rate(opinion, labels)
     assert found == pytest.approx(rate, abs=0.02)
     if rate:
-        against = of_labels(contradiction(opinion), labels)
+        against = label_disagreement(opinion, labels)
         threshold = threshold_of_share(against, found)
         beyond = against >= threshold
         wrong = (labels != true).double()
@@ -127,9 +126,9 @@ def test_wrong_labels_are_counted_also_where_opinions_are_wrong_more_often(
 
 def test_of_few_opinions_or_none_nothing_is_said():
     alike, labels = torch.full((500, 3), 1 / 3), torch.zeros(500, dtype=torch.long)
-    assert find_noise_rate(alike, labels) is None
+    assert estimate_issue_rate(alike, labels) is None
     alike[:29, 0] += 0.1
-    assert find_noise_rate(alike, labels) is None
+    assert estimate_issue_rate(alike, labels) is None
     alike[29, 0] += 0.1
-    assert find_noise_rate(alike, labels) == 0.0
-    assert find_noise_rate(alike, labels + 1) == 1.0
+    assert estimate_issue_rate(alike, labels) == 0.0
+    assert estimate_issue_rate(alike, labels + 1) == 1.0

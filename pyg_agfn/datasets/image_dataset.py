@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyg_agfn.datasets.bad_data import BadData, BadItem
+from pyg_agfn.datasets.image_pixels import UNKNOWN_WHITE
 from pyg_agfn.datasets.noise import inject_label_noise, read_noise_file
 from pyg_agfn.errors import InputError
 
@@ -31,6 +32,11 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         InputError: There is no image, or a class without one; not one label and name for each
             image, or a label that is no class.
     """
+
+    #: Lines about the images that the user should read before they are used.
+    notes: Sequence[str] = ()
+    #: What is white in those of more than 8 bits; new images are to be read by the same.
+    white = UNKNOWN_WHITE
 
     def __init__(
         self,

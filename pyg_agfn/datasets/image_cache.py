@@ -16,8 +16,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from pyg_agfn.datasets.bad_data import BadData
-from pyg_agfn.datasets.image_file import decode, open_image, read_image
-from pyg_agfn.datasets.image_memory import DECODING, OutOfMemoryError, bytes_to_decode
+from pyg_agfn.datasets.image_file import decode, load_image, read_image
+from pyg_agfn.datasets.image_memory import THREADS, OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import (
     UNKNOWN_WHITE,
     Pixels,
@@ -94,7 +94,7 @@ def cached_images(
         return pixels
 
     def decoded() -> Iterator[Pixels | str]:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             shape = (channels, *((size, size) if size is not None else _usual_size(files, pool)))
             most = max(1, min(AHEAD, AHEAD_BYTES // (math.prod(shape) or 1)))
             ahead = deque(pool.submit(read, path, shape) for path in files[:most])
@@ -125,8 +125,7 @@ def _usual_size(files: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[int, i
 
     def read_size(path: Path) -> tuple[int, int] | None:
         try:
-            with open_image(path) as image, DECODING.take(bytes_to_decode(image, None, 3)):
-                return turned_size(image)
+            return load_image(path, None, 3, turned_size)
         except UnreadableImageError:
             return None
 
@@ -175,6 +174,10 @@ def cached_array(
             if len(unreadable) == count:  # there is no map of nothing
                 return Decoded(np.empty((0, 1, 1, 1), np.uint8), unreadable)
             os.replace(partial, target)
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            raise OutOfMemoryError("there is not the memory for threads; free some") from None
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:

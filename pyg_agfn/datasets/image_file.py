@@ -1,9 +1,11 @@
 """An image file, whatever it holds, as pixels of one kind."""
 
+import contextlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -26,6 +28,8 @@ from pyg_agfn.datasets.image_pixels import (
 )
 from pyg_agfn.errors import InputError
 
+T = TypeVar("T")
+
 #: What is read, by the file's content and not by its name. Pillow knows more, but among these are
 #: some that start programs (PostScript) and many that no data set has.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
@@ -45,9 +49,14 @@ def resize_grey(images: Pixels, size: int | None, resize: Resize = "stretch") ->
     return np.stack([fit_image(Image.fromarray(image[0]), size, 1, resize) for image in images])
 
 
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
+@contextlib.contextmanager
+def open_image(path: Path, size: Size = None, channels: int = 3) -> Iterator[Image.Image]:
     """The image of a file, of which the header only is read; pixels are when they are asked for.
+
+    Args:
+        path: The file.
+        size: What the image is to be brought to, for how much memory that takes.
+        channels: 1 for grey, 3 for RGB, for the same.
 
     Raises:
         UnreadableImageError: Here or inside: the file is missing, no image, truncated, or says that
@@ -58,6 +67,8 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         there = os.path.lexists(path)
         raise UnreadableImageError("is no file" if there else "there is no such file")
     image: Image.Image | None = None
+    sides = (size, size) if isinstance(size, int) else size
+    needed = 0
     try:
         count = os.path.getsize(path)
         if not count:  # some of the system's own look so, and wait for ever when they are read
@@ -70,6 +81,12 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and image.width * image.height > limit:
             raise ValueError(f"{image.width}x{image.height} is more than {limit} pixels")
+        needed = bytes_to_decode(image, sides, channels)
+        if needed > MOST_BYTES:
+            raise ValueError(
+                f"{image.width}x{image.height} would take {needed >> 20} MiB of memory, more than "
+                f"{MOST_BYTES >> 20}; make it smaller"
+            )
         yield image
     except (InputError, UnreadableImageError):
         raise
@@ -78,12 +95,15 @@ def open_image(path: Path) -> Iterator[Image.Image]:
             f"cannot be read (its content is none of {', '.join(FORMATS)})"
         ) from None
     except Exception as error:  # Pillow's decoders raise what they like on broken files
-        needed = 0 if image is None else bytes_to_decode(image, None, 3)
         if image is not None:
             image.close()
+        traceback.clear_frames(error.__traceback__)  # they hold what was made of the image
         # Some of them call it broken data, too, when they get no memory.
-        if not is_free(needed):
-            raise _out_of_memory(path, needed) from None
+        if needed <= MOST_BYTES and not is_free(needed):
+            raise OutOfMemoryError(
+                f"image {path}: decoding it takes up to {-(-needed >> 20)} MiB of memory, and "
+                "there is less; free some, or make the image smaller"
+            ) from None
         if isinstance(error, MemoryError):
             raise DeniedMemoryError("cannot be read (it asks for too much memory)") from None
         reason = str(error).replace("\n", " ") or type(error).__name__
@@ -93,11 +113,36 @@ def open_image(path: Path) -> Iterator[Image.Image]:
             image.close()  # gives the pixels' memory back, which leaving `with image` does not
 
 
-def _out_of_memory(path: Path, needed: int) -> OutOfMemoryError:
-    return OutOfMemoryError(
-        f"image {path}: decoding it takes up to {-(-needed >> 20)} MiB of memory, and there is "
-        "less; free some, or make the image smaller"
-    )
+def load_image(path: Path, size: Size, channels: int, use: Callable[[Image.Image], T]) -> T:
+    """What ``use`` makes of a file's image; it may load the pixels, and must not keep them.
+
+    Threads that load others wait, where all of them would take more than
+    :data:`~pyg_agfn.datasets.image_memory.SHARED_BYTES`.
+
+    Args:
+        path: The file.
+        size: What ``use`` brings the image to, for how much memory that takes.
+        channels: 1 for grey, 3 for RGB, for the same.
+        use: Is given the image, not loaded.
+
+    Raises:
+        UnreadableImageError: See :func:`open_image`.
+        OutOfMemoryError: There is not the memory for it, with no other image in memory.
+    """
+    sides = (size, size) if isinstance(size, int) else size
+
+    def load(alone: bool) -> T:
+        with open_image(path, size, channels) as image:
+            needed = bytes_to_decode(image, sides, channels)
+            with DECODING.take(DECODING.total if alone else needed):
+                try:
+                    return use(image)
+                finally:
+                    image.close()
+
+    with contextlib.suppress(OutOfMemoryError, DeniedMemoryError):
+        return load(alone=False)
+    return load(alone=True)
 
 
 def read_image(
@@ -109,35 +154,13 @@ def read_image(
 ) -> Pixels:
     """An image file as :func:`fit_image` gives it.
 
-    Threads that read others wait, where all of them would take more than
-    :data:`~pyg_agfn.datasets.image_memory.SHARED_BYTES`.
-
     Raises:
-        UnreadableImageError: See :func:`open_image`.
-        OutOfMemoryError: There is not the memory for it, with no other image in memory.
+        UnreadableImageError: See :func:`load_image`.
+        OutOfMemoryError: The same.
     """
-    try:
-        return _read(path, size, channels, resize, white, alone=False)
-    except (OutOfMemoryError, DeniedMemoryError):
-        return _read(path, size, channels, resize, white, alone=True)
-
-
-def _read(
-    path: Path, size: Size, channels: int, resize: Resize, white: White, alone: bool
-) -> Pixels:
-    with open_image(path) as image:
-        sides = (size, size) if isinstance(size, int) else size
-        needed = bytes_to_decode(image, sides, channels)
-        if needed > MOST_BYTES:
-            raise UnreadableImageError(
-                f"cannot be read ({image.width}x{image.height} would take {needed >> 20} MiB of "
-                f"memory, more than {MOST_BYTES >> 20}); make it smaller"
-            )
-        with DECODING.take(DECODING.total if alone else needed):
-            try:
-                return fit_image(image, size, channels, resize, white)
-            finally:
-                image.close()
+    return load_image(
+        path, size, channels, lambda image: fit_image(image, size, channels, resize, white)
+    )
 
 
 def decode(

@@ -167,11 +167,10 @@ def _bring_to(image: Image.Image, size: tuple[int, int], resize: Resize) -> Imag
     (width, height), (wanted_width, wanted_height) = image.size, size
     if resize == "crop":
         scale = min(width / wanted_width, height / wanted_height)
-        left = (width - wanted_width * scale) / 2
-        top = (height - wanted_height * scale) / 2
-        box = (left, top, width - left, height - top)
-        return image.resize(size, Image.Resampling.BICUBIC, box)
-    if resize == "stretch":
+        kept = (max(1, round(wanted_width * scale)), max(1, round(wanted_height * scale)))
+        left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
+        image = image.crop((left, top, left + kept[0], top + kept[1]))
+    if resize != "pad":
         return image.resize(size, Image.Resampling.BICUBIC)
     scale = min(wanted_width / width, wanted_height / height)
     # ImageOps.pad leaves nothing of an image whose shorter side rounds to no pixel.

@@ -1,16 +1,18 @@
 """What the images of a data set have in common: colour, shape, and which value is white."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from pyg_agfn.datasets.image_cache import Pixels, cached_array
-from pyg_agfn.datasets.image_file import open_image
-from pyg_agfn.datasets.image_memory import DECODING, bytes_to_decode
+from pyg_agfn.datasets.image_file import load_image
+from pyg_agfn.datasets.image_memory import THREADS
 from pyg_agfn.datasets.image_pixels import (
     WHITE_FLOATS,
     WHITE_INTEGERS,
@@ -96,12 +98,12 @@ def survey_images(files: Sequence[Path], cache_dir: Path | None = None) -> Surve
 
     def look(path: Path) -> Pixels | str:
         try:
-            return np.frombuffer(_look_at(path).tobytes(), np.uint8)
+            return load_image(path, None, 1, _look_at)
         except UnreadableImageError as error:
             return str(error)
 
     def rows() -> Iterator[Pixels | str]:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             yield from pool.map(look, files)
 
     stored = cached_array(
@@ -127,22 +129,18 @@ def survey_images(files: Sequence[Path], cache_dir: Path | None = None) -> Surve
     )
 
 
-def _look_at(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:
+def _look_at(image: Image.Image) -> Pixels:
+    """The image's :data:`RECORD`, as bytes."""
     record = np.zeros((), RECORD)
-    with open_image(path) as image:
-        record["coloured"] = not is_grey(image.mode)
-        record["floats"] = image.mode == "F"
-        with DECODING.take(bytes_to_decode(image, None, 1)):
-            record["height"], record["width"] = turned_size(image)
-            if is_deep(image.mode):
-                try:
-                    record["highest"] = highest_value(image)
-                except UnreadableImageError:  # is said when it is decoded
-                    record["highest"] = 0
-            image.close()
-    if record["highest"] > WHITE_INTEGERS[-1]:  # the same
-        record["highest"] = 0
-    return record
+    record["coloured"] = not is_grey(image.mode)
+    record["floats"] = image.mode == "F"
+    record["height"], record["width"] = turned_size(image)
+    if is_deep(image.mode):
+        # What is wrong with the values is said when they are decoded.
+        with contextlib.suppress(UnreadableImageError):
+            highest = highest_value(image)
+            record["highest"] = highest if highest <= WHITE_INTEGERS[-1] else 0
+    return np.frombuffer(record.tobytes(), np.uint8)
 
 
 def _lowest_white(highest: Pixels, whites: Sequence[int]) -> int | None:

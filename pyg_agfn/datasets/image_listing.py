@@ -55,7 +55,7 @@ class Ignored:
     def __str__(self) -> str:
         parts = []
         if total := self.endings.total():
-            common = self.endings.most_common()
+            common = sorted(self.endings.items(), key=lambda item: (-item[1], item[0]))
             shown = [f"{ending[:20] or 'without one'} {n}" for ending, n in common[:SHOWN]]
             if left := sum(n for _, n in common[SHOWN:]):
                 shown.append(f"others {left}")

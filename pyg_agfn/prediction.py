@@ -12,6 +12,7 @@ from torch import Tensor
 from pyg_agfn.datasets.batches import to_float
 from pyg_agfn.datasets.image_file import decode
 from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
+from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
@@ -113,6 +114,9 @@ def read_images(run: Run, files: Sequence[Path]) -> tuple[list[Path], Tensor, li
     Returns:
         The files that could be read, their images as uint8 (n, C, H, W), and a line for each file
         that could not.
+
+    Raises:
+        OutOfMemoryError: There is not the memory for an image.
     """
     size = (run.card.height, run.card.width)
     readable, images, broken = [], [], []
@@ -120,6 +124,8 @@ def read_images(run: Run, files: Sequence[Path]) -> tuple[list[Path], Tensor, li
         try:
             images.append(decode(file, size, run.card.channels, run.card.resize, run.card.white))
             readable.append(file)
+        except OutOfMemoryError:  # no fault of the image
+            raise
         except InputError as error:
             broken.append(str(error))
     shape = (0, run.card.channels, *size)

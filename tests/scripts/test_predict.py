@@ -223,3 +223,16 @@ def test_images_are_brought_to_the_model_as_in_training(trained, photos, tmp_pat
     assert (run_before.card.resize, run_before.card.white) == ("stretch", (None, None))
     _, _, broken = read_images(run_before, [tmp_path / "wide.png"])
     assert "does not tell the value of white" in broken[0]
+
+
+def test_want_of_memory_ends_in_one_line(script, trained, photos, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.is_free", lambda count: False)
+
+    def denied(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.fit_image", denied)
+    done = script("predict.py", "--checkpoint", trained["baseline"], photos)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "0.png: decoding it takes up to 1 MiB of memory, and there is less" in line

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.batches import to_float
-from pyg_agfn.datasets.image_cache import decode
-from pyg_agfn.datasets.image_folder import ENDINGS
+from pyg_agfn.datasets.image_file import decode
+from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
+from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
@@ -81,18 +82,24 @@ class Prediction:
         }
 
 
-def find_images(paths: Iterable[Path]) -> list[Path]:
+def find_images(paths: Iterable[Path], ignored: Ignored | None = None) -> list[Path]:
     """The files as given, and all images in the folders among them, in the order of their names.
+
+    Args:
+        paths: Files and folders.
+        ignored: Counts what in the folders is no image, and is left out.
 
     Raises:
         InputError: A path does not exist, or a folder has no image.
     """
+    ignored = Ignored() if ignored is None else ignored
     files: list[Path] = []
     for path in paths:
         if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
-            found = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
+            found = list_images(path, ignored)
             if not found:
-                raise InputError(f"{path}: has no image ({' '.join(ENDINGS)})")
+                left = f"; {ignored}" if ignored else ""
+                raise InputError(f"{path}: has no image ({' '.join(ENDINGS)}){left}")
             files += found
         elif os.path.exists(path):
             files.append(path)
@@ -107,13 +114,18 @@ def read_images(run: Run, files: Sequence[Path]) -> tuple[list[Path], Tensor, li
     Returns:
         The files that could be read, their images as uint8 (n, C, H, W), and a line for each file
         that could not.
+
+    Raises:
+        OutOfMemoryError: There is not the memory for an image.
     """
     size = (run.card.height, run.card.width)
     readable, images, broken = [], [], []
     for file in files:
         try:
-            images.append(decode(file, size, run.card.channels))
+            images.append(decode(file, size, run.card.channels, run.card.resize, run.card.white))
             readable.append(file)
+        except OutOfMemoryError:  # no fault of the image
+            raise
         except InputError as error:
             broken.append(str(error))
     shape = (0, run.card.channels, *size)

@@ -23,6 +23,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
 from pyg_agfn.rivals import SCNClassifier
@@ -56,6 +57,9 @@ BEST = "agfn-best"
 
 FORMAT = 1
 
+#: Fields of ``model.json`` that older runs do not have.
+LATER = ("resize", "white_integer", "white_float")
+
 #: Most of anything that a card counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
 #: Fewest and most pixels of an image's side.
@@ -79,6 +83,9 @@ class ModelCard:
         samples: Graphs drawn of a mini-batch.
         alpha, beta: Initial parameters of the Poisson graph.
         threshold: Cosine above which ``threshold-gcn`` joins.
+        resize: How images of another shape were brought to this size.
+        white_integer, white_float: What was white in images of more than 8 bits; null: there were
+            none.
         format: Version of the run folder.
 
     Raises:
@@ -97,6 +104,9 @@ class ModelCard:
     alpha: float = 1.0
     beta: float = 0.0
     threshold: float = 0.5
+    resize: Resize = "stretch"
+    white_integer: int | None = None
+    white_float: int | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -105,6 +115,11 @@ class ModelCard:
                 f"images of height {self.height} and width {self.width}: a model takes {SIDES[0]} "
                 f"to {SIDES[1]} pixels a side; --image-size brings them there"
             )
+
+    @property
+    def white(self) -> White:
+        """What is white in images of more than 8 bits."""
+        return White(self.white_integer, self.white_float)
 
     def build(self) -> BaselineClassifier:
         """The model, with weights drawn from the global generator, the backbone's first."""
@@ -285,6 +300,8 @@ def _read_card(path: Path) -> ModelCard:
             f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
         )
     fields = {field.name: field for field in dataclasses.fields(ModelCard)}
+    # Runs of before these were saved had no choice.
+    content = {**{name: fields[name].default for name in LATER}, **content}
     if set(content) != set(fields):
         wrong = ", ".join(sorted(set(content) ^ set(fields)))
         raise InputError(f"{path}: missing or unknown: {printable(wrong, 200)}")
@@ -298,6 +315,9 @@ def _read_card(path: Path) -> ModelCard:
         and all(isinstance(name, str) for name in classes)
         and len(set(classes)) == len(classes),
         "channels": content["channels"] in (1, 3) and _is_size(content["channels"]),
+        "resize": content["resize"] in get_args(Resize),
+        "white_integer": _is_white(content["white_integer"], WHITE_INTEGERS),
+        "white_float": _is_white(content["white_float"], WHITE_FLOATS),
         **{name: _is_size(content[name]) for name in sizes},
         **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
     }
@@ -312,6 +332,10 @@ def _read_card(path: Path) -> ModelCard:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIZE
+
+
+def _is_white(value: object, allowed: tuple[int, ...]) -> bool:
+    return value is None or (_is_size(value) and value in allowed)
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.datasets.image_listing import Ignored
 from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction, find_images, predict, read_images
 from pyg_agfn.run_folder import load_run
@@ -31,7 +32,10 @@ def main() -> int:
     if arguments.sheet is not None:
         check_ending(arguments.sheet)
 
-    files = find_images(arguments.images)
+    ignored = Ignored()
+    files = find_images(arguments.images, ignored)
+    if ignored:
+        print(f"predict.py: {ignored}", file=sys.stderr)
     run = load_run(arguments.checkpoint)
     readable, images, broken = read_images(run, files)
     predictions = predict(run, readable, images, arguments.references)

@@ -64,6 +64,9 @@ def describe_model(options: TrainOptions, method: Method, data: ImageDataset) ->
         alpha=options.alpha,
         beta=options.beta,
         threshold=options.threshold,
+        resize=options.resize,
+        white_integer=data.white.integer,
+        white_float=data.white.floating,
     )
 
 

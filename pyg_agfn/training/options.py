@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.image_pixels import Resize
 from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import BACKBONES
@@ -63,6 +64,11 @@ class TrainOptions:
     )
     backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
     image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
+    resize: Resize = option(
+        "stretch",
+        "how images that are not square become so: stretched; cut to the square in their centre; "
+        "or whole, between black bars",
+    )
     augment: bool = option(True, "random crop, flip, small rotation and erasing")
     batch_size: int = option(256, "images a step, of all processes, and nodes a graph")
     epochs: int = option(40, "passes over the training images, pre-training included")
@@ -164,6 +170,8 @@ class TrainOptions:
             "image_size",
             f"{SIDES[0]} to {SIDES[1]} pixels",
         )
+        if self.resize != "stretch" and self.image_size is None:
+            raise InputError(f"--resize {self.resize} needs --image-size, the side in pixels")
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
         check(self.warmup_epochs < self.epochs, "warmup_epochs", f"below --epochs {self.epochs}")
         if self.pretrain_epochs >= self.epochs and set(self.method) & set(GRAPH_METHODS):

@@ -19,8 +19,9 @@ from rich.table import Table
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.errors import InputError, InterruptedRunError, printable
 from pyg_agfn.run_files import read_json, refuse_links, write_json
 from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
@@ -43,7 +44,8 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
-    say_what_was_read(train, test, console)
+    console.print(f"train {train}\ntest  {test}", soft_wrap=True)
+    print_notes(console, train, test)
     results = []
     for method in options.method:
         # Of several processes the first one writes.
@@ -96,7 +98,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
-    say_what_was_read(train, test, console)
+    print_notes(console, train, test)
     result = train_method(options, folder, train, test, console)
     console.print(results_table([result]))
     return result
@@ -219,7 +221,11 @@ def load_datasets(
         BadDataError: Rows or images of either are bad, and are not to be skipped.
     """
     root = options.root
-    places: dict[str, Any] = {"image_size": options.image_size, "cache_dir": options.cache}
+    places: dict[str, Any] = {
+        "image_size": options.image_size,
+        "cache_dir": options.cache,
+        "resize": options.resize,
+    }
     chosen: dict[str, Any] = {**places, "skip_bad": options.skip_bad}
     readers: list[Callable[[], ImageDataset]]
     if options.dataset == "digits" or root is None:
@@ -256,11 +262,14 @@ def load_datasets(
     return train, test
 
 
-def say_what_was_read(train: ImageDataset, test: ImageDataset, console: Console) -> None:
-    """Prints the sizes of both parts, and what a list of labels changed."""
-    console.print(f"train {train}\ntest  {test}", soft_wrap=True)
-    if said := train.describe_label_list():
-        console.print(said, soft_wrap=True, highlight=False)
+def print_notes(console: Console, train: ImageDataset, test: ImageDataset) -> None:
+    """Says what the user should know of the images and labels, each line once."""
+    notes = [*train.notes, *test.notes]
+    notes += [note for part in (train, test) for note in note_on_brightness(part.images)]
+    if changed := train.describe_label_list():
+        notes.append(changed)
+    for note in dict.fromkeys(notes):
+        console.print(printable(note), soft_wrap=True, highlight=False)
 
 
 def make_run_folder(out: Path, name: str) -> Path:

@@ -41,6 +41,8 @@ def load_run_data(
     size = (card.channels, card.height, card.width)
     if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
         raise InputError(f"{config}: image_size is not the size in model.json")
+    if options.resize != card.resize:
+        raise InputError(f"{config}: resize is not that in model.json, {card.resize}")
     train, test = load_datasets(options, measured.label_mode)
     for data in (train, test):
         if data.images.shape[1:] != size or data.classes != card.classes:
@@ -48,5 +50,10 @@ def load_run_data(
                 f"{config}: names images of {'x'.join(map(str, data.images.shape[1:]))} in "
                 f"{len(data.classes)} classes, where model.json is of {'x'.join(map(str, size))} "
                 f"in {len(card.classes)}, or classes of other names"
+            )
+        if data.white != card.white:
+            raise InputError(
+                f"{config}: names images of more than 8 bits whose white is {data.white}, where "
+                f"model.json has {card.white}: images were added, changed or removed"
             )
     return options, train, test

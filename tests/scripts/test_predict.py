@@ -184,3 +184,55 @@ def test_weights_out_of_all_proportion_are_one_line(script, trained, photos, tmp
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "answers are no numbers" in line
+
+
+def test_folders_are_searched_as_training_searches_them(script, trained, photos, tmp_path):
+    folder = tmp_path / "mixed"
+    (folder / "inner" / ".hidden").mkdir(parents=True)
+    original = Image.open(photos / "top" / "0.png")
+    for name in ("a.gif", "inner/b.PGM", "inner/c.jfif", "inner/.hidden/d.png", "._e.png"):
+        original.save(folder / name, "JPEG" if name.endswith("jfif") else None)
+    (folder / "notes.txt").write_text("none")
+    done = script("predict.py", "--checkpoint", trained["baseline"], folder, "--format", "json")
+    found = [entry["file"] for entry in predicted(done)]
+    assert found == [str(folder / name) for name in ("a.gif", "inner/b.PGM", "inner/c.jfif")]
+    assert done.stderr.splitlines() == [
+        "predict.py: ignored: 1 file that is no image by its ending (.txt 1)"
+    ]
+    hidden = folder / "._e.png"  # given by its name, it is taken
+    (entry,) = predicted(
+        script("predict.py", "--checkpoint", trained["baseline"], hidden, "--format", "json")
+    )
+    assert entry["file"] == str(hidden)
+
+
+def test_images_are_brought_to_the_model_as_in_training(trained, photos, tmp_path):
+    run = shutil.copytree(trained["agfn"], tmp_path / "run")
+    card = json.loads((run / "model.json").read_text())
+    wide = np.repeat([0, 4095], 12)[None].repeat(12, 0).astype(np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    changed = {"resize": "crop", "white_integer": 4095}
+    (run / "model.json").write_text(json.dumps({**card, **changed}))
+    _, images, broken = read_images(load_run(run), [tmp_path / "wide.png"])
+    assert broken == []
+    assert images[0, 0, :, [0, -1]].unique(dim=0).tolist() == [[0, 255]]
+    for name in ("resize", "white_integer", "white_float"):
+        card.pop(name)
+    (run / "model.json").write_text(json.dumps(card))  # as older versions wrote it
+    run_before = load_run(run)
+    assert (run_before.card.resize, run_before.card.white) == ("stretch", (None, None))
+    _, _, broken = read_images(run_before, [tmp_path / "wide.png"])
+    assert "does not tell the value of white" in broken[0]
+
+
+def test_want_of_memory_ends_in_one_line(script, trained, photos, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.is_free", lambda count: False)
+
+    def denied(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.fit_image", denied)
+    done = script("predict.py", "--checkpoint", trained["baseline"], photos)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "0.png: decoding it takes up to 1 MiB of memory, and there is less" in line

@@ -277,7 +277,8 @@ def save_run(folder: Path, trained: Trained) -> None:
     save_model(folder, trained.card, trained.model, trained.references)
     save_answers(folder, trained.answers)
     label = run_label(trained.card.method, trained.metrics["recipe"])
-    plot_learning_curves({label: trained.history}, folder / "learning_curve.png")
+    bank = {label: trained.metrics["accuracy"]["bank"]}
+    plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
     write_json(folder / "metrics.json", trained.metrics)
 
 

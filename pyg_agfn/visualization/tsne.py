@@ -31,7 +31,7 @@ def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") 
 
     A point has the colour and marker of the class that its label names; one whose label is wrong
     is a black cross on that colour. Each class's name stands at the middle of its true members, or
-    beside it with a line to it; where there is no room for all names the legend alone has them.
+    beside it with a line to it; where classes lie in one another the legend alone has the names.
 
     Args:
         rows: What :func:`~pyg_agfn.visualization.feature_panels.compare_features` found.
@@ -98,7 +98,7 @@ def _draw(axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], s
 def _name_classes(
     axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], str]
 ) -> None:
-    """Writes the names of the classes, if there is room for all of them."""
+    """Writes the names of the classes, if each finds room near the class."""
     axes.autoscale(enable=False)  # the names must not move the points
     true_labels = row.images.true_labels.numpy()
     present = np.unique(true_labels)
@@ -126,11 +126,13 @@ def _name_classes(
     centers = axes.transData.transform(middles)
     corner = np.array((room.x0, room.y0))
     places = place_labels(centers - corner, sizes, (room.width, room.height))
-    if places is None:
+    if places is not None:
+        places = places + corner
+        far = np.abs(places - centers) > (1.0, 2.0) * sizes
+    if places is None or far.any():  # classes that lie in one another have no place for a name
         for text in texts:
             text.remove()
         return
-    places = places + corner
     found = axes.transData.inverted().transform(places)
     for text, middle, place, moved, box in zip(
         texts, middles, found, places - centers, sizes, strict=True

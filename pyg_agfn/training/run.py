@@ -147,7 +147,7 @@ def train_method(
         ) from None
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}; make room, then train_pyg.py --resume {folder} goes on"
+            f"{folder}: {error.strerror}; make room, then train_pyg.py --resume {folder} resumes it"
         ) from None
     if options.profile and not (folder / "profile.json").is_file():
         console.print("no profile: an epoch has fewer than four steps")

@@ -171,7 +171,7 @@ def test_bad_input_is_told_before_any_training(script, arguments, complaint, mon
 
 def test_an_interrupted_grid_says_what_resumes_it(script, monkeypatch):
     def interrupted(*_):
-        raise InterruptedRunError("interrupted; --resume runs/x goes on", 130)
+        raise InterruptedRunError("interrupted; --resume runs/x", 130)
 
     with monkeypatch.context() as patch:
         patch.setattr("pyg_agfn.reproduction.run_grid.train_method", interrupted)

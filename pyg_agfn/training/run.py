@@ -150,7 +150,7 @@ def train_method(
         ) from None
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}; make room, then --resume {folder} goes on"
+            f"{folder}: {error.strerror}; make room, then train_pyg.py --resume {folder} resumes it"
         ) from None
     if options.profile and not (folder / "profile.json").is_file():
         console.print("no profile: an epoch has fewer than four steps")
@@ -297,7 +297,8 @@ def save_run(folder: Path, trained: Trained) -> None:
     save_model(folder, trained.card, trained.model, trained.references)
     save_answers(folder, trained.answers)
     label = run_label(trained.card.method, trained.metrics["recipe"])
-    plot_learning_curves({label: trained.history}, folder / "learning_curve.png")
+    bank = {label: trained.metrics["accuracy"]["bank"]}
+    plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
     write_json(folder / "metrics.json", trained.metrics)
 
 

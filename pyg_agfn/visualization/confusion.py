@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from pyg_agfn.errors import printable
+from pyg_agfn.visualization.fonts import drawn_text
 
 
-@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_confusion(
     confusion: Sequence[Sequence[int]], classes: Sequence[str], path: Path, title: str = ""
 ) -> None:
@@ -24,12 +22,15 @@ def plot_confusion(
         title: Headline of the picture.
     """
     side = 2.5 + 0.6 * len(classes)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.add_subplot()
     shares = [[100 * n / max(sum(row), 1) for n in row] for row in confusion]
-    display = ConfusionMatrixDisplay(
-        np.array(shares), display_labels=[printable(name, 40) for name in classes]
-    )
-    display.plot(ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False)
-    axes.set_title(printable(title) or "% of each true class", loc="left")
-    figure.savefig(path, dpi=150)
+    with drawn_text(title, *classes) as shown:
+        figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+        axes = figure.add_subplot()
+        display = ConfusionMatrixDisplay(
+            np.array(shares), display_labels=[shown(name, 40) for name in classes]
+        )
+        display.plot(
+            ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False
+        )
+        axes.set_title(shown(title, 200) or "% of each true class", loc="left")
+        figure.savefig(path, dpi=150)

@@ -19,6 +19,7 @@ from rich.table import Table
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.device import check_device
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.run_files import read_json, refuse_links, write_json
@@ -166,24 +167,11 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
         InputError: The device is unknown or not there, or the batch cannot be divided among the
             processes.
     """
-    kind, _, index = options.device.partition(":")
-    available = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in available or (index and not index.isdecimal()):
-        raise InputError(f"--device {options.device}: choose auto, cpu, cuda, cuda:N or mps")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not available[kind] or int(index or 0) >= count:
-        raise InputError(
-            f"--device {options.device}: there is no such device here; --device auto takes the best"
-        )
+    kind, index = check_device(options.device)
     # torchrun says by these how many there are, here and in all.
     here, processes = (int(os.environ.get(f"{name}WORLD_SIZE", 1)) for name in ("LOCAL_", ""))
     if processes > 1:
-        if index:
+        if index is not None:
             raise InputError(
                 f"--device {options.device}: each process takes one; leave out :{index}"
             )
@@ -194,7 +182,7 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
             )
     fabric = Fabric(
         accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else here,
+        devices=[index] if index is not None and kind == "cuda" else here,
         num_nodes=processes // here,
         strategy="ddp" if processes > 1 else "auto",
         **fabric_precision(options.precision, kind),

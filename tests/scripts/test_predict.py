@@ -1,8 +1,16 @@
 import csv
+import gc
 import io
+import itertools
 import json
 import os
+import re
 import shutil
+import signal
+import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +18,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pyg_agfn.prediction import predict, read_images
+from pyg_agfn.errors import InputError
+from pyg_agfn.prediction import predict
+from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
 from pyg_agfn.run_folder import load_run
 
 CLASSES = ["bottom", "middle", "top"]
@@ -96,15 +106,164 @@ def test_csv_has_a_column_for_each_class(script, trained, photos):
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 30
     for row in rows:
-        values = {name: float(row[name]) for name in CLASSES}
+        values = {name: float(row[f"p({name})"]) for name in CLASSES}
         assert max(values, key=values.get) == row["class"]
 
 
-def test_the_table_names_references(script, trained, photos):
-    done = script("predict.py", "--checkpoint", trained["agfn"], photos / "top" / "0.png")
-    assert done.returncode == 0
-    assert "margin" in done.stdout
-    assert "(top)" in done.stdout  # the label of a reference
+def test_the_table_has_a_line_an_image(script, trained, photos, monkeypatch):
+    common = ["predict.py", "--checkpoint", trained["agfn"], photos]
+    monkeypatch.setenv("COLUMNS", "80")
+    for arguments, lines in (([], 31), (["--references", 3], 61)):
+        done = script(*common, *arguments)
+        assert done.returncode == 0, done.stderr
+        shown = done.stdout.splitlines()
+        assert len(shown) == lines
+        assert max(map(len, shown)) <= 80
+        heading, first = shown[:2]
+        assert heading.split() == ["image", "class", "p", "next", "margin"]
+        assert "…" in first
+        assert "bottom/0.png" in first
+        assert "bottom" in first.split()[1]
+    assert shown[2].startswith("    shaped by ")
+    assert re.search(r"/\d+\.png \((bottom|middle|top)\) [\d.]+%", shown[2])
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = script(*common).stdout.splitlines()
+    assert len(wide) == 31
+    assert max(map(len, wide)) <= 200
+    assert all(".png (" in line for line in wide[1:])
+    # A program that reads it gets names whole.
+    monkeypatch.delenv("COLUMNS")
+    piped = script(*common).stdout.splitlines()
+    assert len(piped) == 31
+    assert str(photos / "bottom" / "0.png") in piped[1]
+    found = predicted(script(*common, "--format", "json"))
+    named = [len(entry["references"]) for entry in found]
+    assert [line.count(".png (") for line in piped[1:]] == named
+
+
+def test_only_the_likeliest_classes_are_listed_if_asked(script, trained, photos):
+    common = ["predict.py", "--checkpoint", trained["agfn"], photos]
+    every = predicted(script(*common, "--format", "json"))
+    some = predicted(script(*common, "--format", "json", "--top", 2))
+    for whole, part in zip(every, some, strict=True):
+        ranked = sorted(whole["probabilities"].items(), key=lambda item: -item[1])
+        assert list(part["probabilities"].items()) == ranked[:2]
+        assert part["top"] == whole["top"]
+    rows = list(csv.DictReader(io.StringIO(script(*common, "--format", "csv", "--top", 2).stdout)))
+    assert list(rows[0]) == [
+        *("file", "class", "margin", "class 1", "p 1", "class 2", "p 2", "references")
+    ]
+    for row, entry in zip(rows, some, strict=True):
+        assert [row["class 1"], row["class 2"]] == list(entry["probabilities"])
+        assert float(row["p 2"]) == pytest.approx(entry["top"][1]["probability"], abs=1e-6)
+
+
+def test_json_lines_hold_what_the_list_holds(script, trained, photos):
+    common = ["predict.py", "--checkpoint", trained["agfn"], photos, "--format"]
+    lines = script(*common, "jsonl").stdout.splitlines()
+    assert list(map(json.loads, lines)) == json.loads(script(*common, "json").stdout)
+
+
+def test_files_are_read_while_the_answers_are_taken(trained, photos):
+    """Of files without end: those ahead, and the images kept, are a batch or two."""
+    run = load_run(trained["agfn"])
+    files = [photos / "top" / f"{i}.png" for i in range(10)]
+    opened, live = 0, []
+
+    def endless() -> Iterator[Path]:
+        nonlocal opened
+        for file in itertools.cycle(files):
+            opened += 1
+            yield file
+
+    predictions = predict(run, endless(), batch_size=8)
+    for taken, prediction in enumerate(itertools.islice(predictions, 100), 1):
+        assert opened <= taken + 2 * 8
+        live.append(weakref.ref(prediction.image))
+    del prediction
+    gc.collect()
+    assert sum(image() is not None for image in live) <= 1  # the last one
+    predictions.close()
+
+
+def test_an_unreadable_file_ends_it_if_no_one_is_told(trained, photos, tmp_path):
+    (tmp_path / "broken.png").write_text("no image")
+    files = [photos / "top" / "0.png", tmp_path / "broken.png", photos / "top" / "1.png"]
+    run = load_run(trained["agfn"])
+    with pytest.raises(InputError, match=r"broken\.png"):
+        list(predict(run, files))
+    told: list[str] = []
+    assert [p.file for p in predict(run, files, report=told.append)] == files[::2]
+    assert len(told) == 1
+    assert "broken.png" in told[0]
+
+
+@pytest.mark.parametrize("shown", ["csv", "json", "jsonl"])
+def test_what_was_written_before_an_interruption_is_valid(
+    script, trained, photos, monkeypatch, shown
+):
+    write = JsonWriter if shown == "json" else JsonLinesWriter if shown == "jsonl" else CsvWriter
+    once, written = write.write, []
+
+    def interrupted(self, prediction):
+        once(self, prediction)
+        written.append(prediction)
+        if len(written) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(write, "write", interrupted)
+    done = script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", shown)
+    assert done.returncode == 130
+    assert done.stderr == "predict.py: interrupted; 4 of 30 images are classified\n"
+    rows = {
+        "json": json.loads,
+        "jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
+        "csv": lambda text: list(csv.DictReader(io.StringIO(text))),
+    }[shown](done.stdout)
+    assert [row["file"] for row in rows] == [str(p.file) for p in written]
+
+
+def test_a_reader_that_has_enough_ends_it(script, trained, photos, monkeypatch):
+    end, begin = os.pipe()
+    os.close(end)
+    with os.fdopen(begin, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        done = script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", "json")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_csv_runs_nothing_and_keeps_names(script, trained, photos, tmp_path, monkeypatch):
+    """Formulas are text, columns of odd classes are told apart, bytes are the file's own."""
+    run = shutil.copytree(trained["agfn"], tmp_path / "run")
+    card = json.loads((run / "model.json").read_text())
+    classes = ["=cmd|' /C calc'!A0", "file", "margin"]
+    (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
+    monkeypatch.chdir(tmp_path)
+    names = [b"+1+1.png", b"-caf\xe9.png", b'@x, "y".png', b"b\xff.png"]
+    for name in names:
+        shutil.copy(photos / "bottom" / "0.png", os.fsencode(tmp_path) + b"/" + name)
+    arguments = ["--checkpoint", run, "--format", "csv", "--", *map(os.fsdecode, names)]
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    done = script("predict.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    text = out.buffer.getvalue().decode("utf-8", "surrogateescape")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0])[3:6] == [f"p({name})" for name in classes]
+    assert all(row["class"] == "'" + classes[0] for row in rows)
+    found = [os.fsencode(row["file"]) for row in rows]
+    assert found == [b"'" + name for name in names[:3]] + names[3:]
+    assert all(row["references"].count(";") == 4 for row in rows)
+
+
+def test_json_gives_back_every_name(script, trained, photos, tmp_path):
+    name = b"caf\xe9 \x1b[2J\n\xe2\x80\xae.png"
+    shutil.copy(photos / "top" / "0.png", os.fsencode(tmp_path) + b"/" + name)
+    path = tmp_path / os.fsdecode(name)
+    (found,) = predicted(
+        script("predict.py", "--checkpoint", trained["agfn"], path, "--format", "json")
+    )
+    assert os.fsencode(found["file"]) == os.fsencode(path)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +273,11 @@ def test_the_table_names_references(script, trained, photos):
         (["."], "has no image"),
         (["--references", "-1", "."], "--references"),
         (["--sheet", "sheet.xyz", "."], "sheet.xyz: a picture's name ends in"),
-        (["--sheet-images", "301", "."], "--sheet-images 1 to 300"),
+        (["--sheet-images", "301", "."], "--sheet-images must be 1 to 300"),
+        (["--top", "0", "."], "--top"),
+        (["--top", "3", "."], "--top: a table has"),
+        (["--device", "cuda:x", "."], "--device cuda:x: choose"),
+        (["--device", "cuda:99", "."], "--device cuda:99: there is no such device"),
         (["x" * 5000], "there is no such file or folder"),
         ([], "images"),
     ],
@@ -140,6 +303,7 @@ def test_names_that_are_made_to_hurt_are_shown_in_print(
 ):
     """Markup, mathematics, escape sequences and bytes that are no text, in all names there are."""
     monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     names = [b"[red]", b"$\\frac$", b"\x1b[31m", b"a\nb", b"caf\xe9", b":cat:"]
     run = shutil.copytree(trained["agfn"], tmp_path / "run")
     card = json.loads((run / "model.json").read_text())
@@ -168,10 +332,9 @@ def test_names_that_are_made_to_hurt_are_shown_in_print(
 def test_large_images_are_classified_a_few_at_once(trained, photos, monkeypatch):
     run = load_run(trained["agfn"])
     files = sorted((photos / "top").iterdir())
-    _, images, _ = read_images(run, files)
-    together = predict(run, files, images)
+    together = list(predict(run, files))
     monkeypatch.setattr("pyg_agfn.prediction.PIXELS", 12 * 12 * 3)
-    for one, other in zip(together, predict(run, files, images), strict=True):
+    for one, other in zip(together, predict(run, files), strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
 

@@ -21,7 +21,7 @@ from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.device import check_device
 from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.errors import InputError, InterruptedRunError, printable
 from pyg_agfn.run_files import read_json, refuse_links, write_json
 from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
@@ -90,7 +90,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
         result = read_json(metrics)
         try:
             console.print(results_table([result]))
-        except (KeyError, TypeError, ValueError, ArithmeticError):
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             raise InputError(f"{metrics}: does not hold what a run measures") from None
         return result
     fabric = make_fabric(options)
@@ -275,8 +275,9 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),  # all columns fit into 80 characters
-        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs: "
-        f"accuracy in % on {first['test_images']:,} {first['split']} images",
+        title=f"{printable(first['dataset'])}, {first['noise']:.0%} wrong labels, "
+        f"{first['epochs']:,} epochs: "
+        f"accuracy in % on {first['test_images']:,} {printable(first['split'])} images",
         caption="bank: each image with training images only; shuffled: in random test batches, "
         "mean ± std; single: by itself; leak: points that sorting the batches by class would add; "
         "memorized: wrong training labels that the model predicts",
@@ -287,7 +288,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     for row in results:
         accuracy, memorized = row["accuracy"], row["memorized"]
         table.add_row(
-            run_label(row["method"], row.get("recipe")),
+            printable(run_label(row["method"], row.get("recipe"))),
             _percent(accuracy["bank"]),
             f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
             _percent(accuracy["single"]),

@@ -101,7 +101,9 @@ def report_run(folder: Path, arguments: Namespace, shuffles: Shuffled | None) ->
         )
     shuffles = shuffles or Shuffled(options.batch_size, options.eval_draws, options.seed)
     fabric = make_fabric(options)
-    model = run.model.to(fabric.device)
+    # In training's layout, whose sums a GPU may round otherwise.
+    layout = torch.channels_last
+    model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     bank = None if run.references is None else run.references.bank.to(fabric.device)
     batches = Batches(test, options.batch_size, fabric.device)
     features = extract_features(model, batches, fabric.autocast())

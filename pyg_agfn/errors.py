@@ -5,7 +5,7 @@ def printable(text: str, limit: int = 4000) -> str:
     """The text on one line, as a terminal can be given it.
 
     What does not print, such as a newline, an escape sequence or half of a surrogate pair, is
-    escaped: names come from files that a stranger may have made. The middle of a text of more than
+    escaped: names come from files of untrusted sources. The middle of a text of more than
     ``limit`` characters is left out.
     """
     if len(text) > limit:

@@ -15,6 +15,7 @@ its files and the limits below say (``SECURITY.md``).
 """
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ LATER = ("resize", "white_integer", "white_float")
 MAX_SIZE = MAX_REFERENCES = 1 << 16
 #: Fewest and most pixels of an image's side.
 SIDES = (4, 2048)
-#: Most bytes of ``bank.json``, which names the references.
+#: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
 NAMES_LIMIT = 16 << 20
 
 
@@ -89,7 +90,8 @@ class ModelCard:
         format: Version of the run folder.
 
     Raises:
-        InputError: A height or width that no model is made for.
+        InputError: A height or width that no model is made for, or more classes, or longer names of
+            them, than a run folder keeps.
     """
 
     method: Method
@@ -114,6 +116,15 @@ class ModelCard:
             raise InputError(
                 f"images of height {self.height} and width {self.width}: a model takes {SIDES[0]} "
                 f"to {SIDES[1]} pixels a side; --image-size brings them there"
+            )
+        # Said before a training: what is written must be what load_run reads.
+        if len(self.classes) > MAX_SIZE:
+            raise InputError(f"{len(self.classes):,} classes: a model takes at most {MAX_SIZE:,}")
+        size = sum(len(json.dumps(name)) for name in self.classes)
+        if size > NAMES_LIMIT // 2:
+            raise InputError(
+                f"the names of the {len(self.classes):,} classes take {size:,} bytes, where "
+                f"{NAMES_LIMIT // 2:,} are the most; shorten them"
             )
 
     @property
@@ -293,7 +304,7 @@ def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> Re
 
 
 def _read_card(path: Path) -> ModelCard:
-    content = read_json(path)
+    content = read_json(path, NAMES_LIMIT)
     if content.get("format") != FORMAT:
         found = repr(content.get("format"))
         raise InputError(

@@ -153,7 +153,7 @@ class TrainOptions:
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("samples", "feature_dim", "bank_size", "batch_size"):
+        for name in ("samples", "feature_dim", "bank_size", "batch_size", "eval_draws"):
             check(getattr(self, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
         for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")

@@ -20,6 +20,7 @@ from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, Image
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.datasets.image_survey import note_on_brightness
+from pyg_agfn.device import check_device
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError, printable
 from pyg_agfn.run_files import read_json, refuse_links, write_json
@@ -91,7 +92,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
         result = read_json(metrics)
         try:
             console.print(results_table([result]))
-        except (KeyError, TypeError, ValueError, ArithmeticError):
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             raise InputError(f"{metrics}: does not hold what a run measures") from None
         return result
     fabric = make_fabric(options)
@@ -169,24 +170,11 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
         InputError: The device is unknown or not there, or the batch cannot be divided among the
             processes.
     """
-    kind, _, index = options.device.partition(":")
-    available = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in available or (index and not index.isdecimal()):
-        raise InputError(f"--device {options.device}: choose auto, cpu, cuda, cuda:N or mps")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not available[kind] or int(index or 0) >= count:
-        raise InputError(
-            f"--device {options.device}: there is no such device here; --device auto takes the best"
-        )
+    kind, index = check_device(options.device)
     # torchrun says by these how many there are, here and in all.
     here, processes = (int(os.environ.get(f"{name}WORLD_SIZE", 1)) for name in ("LOCAL_", ""))
     if processes > 1:
-        if index:
+        if index is not None:
             raise InputError(
                 f"--device {options.device}: each process takes one; leave out :{index}"
             )
@@ -197,7 +185,7 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
             )
     fabric = Fabric(
         accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else here,
+        devices=[index] if index is not None and kind == "cuda" else here,
         num_nodes=processes // here,
         strategy="ddp" if processes > 1 else "auto",
         **fabric_precision(options.precision, kind),
@@ -308,8 +296,9 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),  # all columns fit into 80 characters
-        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs: "
-        f"accuracy in % on {first['test_images']:,} {first['split']} images",
+        title=f"{printable(first['dataset'])}, {first['noise']:.0%} wrong labels, "
+        f"{first['epochs']:,} epochs: "
+        f"accuracy in % on {first['test_images']:,} {printable(first['split'])} images",
         caption="bank: each image with training images only; shuffled: in random test batches, "
         "mean ± std; single: by itself; leak: points that sorting the batches by class would add; "
         "memorized: wrong training labels that the model predicts",
@@ -320,7 +309,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     for row in results:
         accuracy, memorized = row["accuracy"], row["memorized"]
         table.add_row(
-            run_label(row["method"], row.get("recipe")),
+            printable(run_label(row["method"], row.get("recipe"))),
             _percent(accuracy["bank"]),
             f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
             _percent(accuracy["single"]),

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
+from pyg_agfn.transforms.checks import check_choice, full_precision
 from pyg_agfn.transforms.similarity_edges import Mode, Tiles
 
 
@@ -53,13 +54,15 @@ def normalize_in_tiles(
     tiles = edges.tiles(x, batch)
     alpha = beta = None
     slope = False
-    with torch.autocast(h.device.type, enabled=False):
+    with full_precision(h.device):
         h = h.to(tiles.unit.dtype)
         if isinstance(edges, PoissonEdges):
             if edges.feature_gradient:
                 raise ValueError('feature_gradient=True needs propagation="dense"')
             alpha, beta = edges.parameters_by_pair(tiles.num_pairs())
-            if (mode or edges.mode) == "expectation":
+            mode = edges.mode if mode is None else mode
+            check_choice("mode", mode, Mode)
+            if mode == "expectation":
                 return _normalize_expected(h, tiles, alpha, beta).unsqueeze(0)
             slope = edges.estimator == "probability"
         drawn = [(source, target) for source, target, _ in edges.draw_in_tiles(tiles)]
@@ -118,7 +121,7 @@ class _DrawnProduct(torch.autograd.Function):
         values, alpha, beta, source, target = ctx.saved_tensors
         to_values = to_alpha = to_beta = None
         # Who calls backward() inside autocast would have it on here too.
-        with torch.autocast(grad.device.type, enabled=False):
+        with full_precision(grad.device):
             if ctx.needs_input_grad[0]:
                 to_values = _DrawnProduct.apply(
                     grad, alpha, beta, source, target, ctx.tiles, ctx.slope, not ctx.transposed

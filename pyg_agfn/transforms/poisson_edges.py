@@ -5,12 +5,14 @@ Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class i
 """
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import get_worker_info
 from torch_geometric.data.datapipes import functional_transform
 
+from pyg_agfn.transforms.checks import check_choice, check_count, check_nodes, check_number
 from pyg_agfn.transforms.similarity_edges import (
     Mode,
     Pairs,
@@ -80,13 +82,23 @@ def sample_edges(
 
 class _StraightThrough(torch.autograd.Function):
     # In place of `sample + target - target.detach()`: no rounding, and no inf - inf.
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, sample: Tensor, target: Tensor) -> Tensor:
+    def forward(sample: Tensor, target: Tensor) -> Tensor:
         return sample.view_as(sample)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.num_samples = len(inputs[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
         return None, grad.sum(0)
+
+    @staticmethod
+    def jvp(ctx: Any, _: Tensor | None, tangent: Tensor | None) -> Tensor | None:  # type: ignore[override]
+        return None if tangent is None else tangent.expand(ctx.num_samples, *tangent.shape)
 
 
 def straight_through(sample: Tensor, target: Tensor) -> Tensor:
@@ -184,12 +196,11 @@ class PoissonEdges(SimilarityEdges):
         tile_size: int | None = None,
     ) -> None:
         super().__init__(pairs, tile_size)
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
-        if estimator not in get_args(Estimator):
-            raise ValueError(f"estimator must be one of {get_args(Estimator)}, got {estimator!r}")
+        check_count("num_samples", num_samples)
+        check_choice("mode", mode, Mode)
+        check_choice("estimator", estimator, Estimator)
+        check_number("alpha", alpha)
+        check_number("beta", beta)
         if not (math.isfinite(alpha) and math.isfinite(beta)):
             raise ValueError(f"alpha and beta must be finite, got {alpha} and {beta}")
         self.initial = (float(alpha), float(beta))
@@ -213,7 +224,37 @@ class PoissonEdges(SimilarityEdges):
         return edge_probability(poisson_rate(similarity, self.alpha, self.beta))
 
     def draw(self, similarity: Tensor) -> Tensor:
-        return sample_edges(self.expected_weight(similarity), self.num_samples, self.generator) > 0
+        return sample_edges(self.expected_weight(similarity), self.num_samples, self._source()) > 0
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """Source of the draws; None for PyTorch's own."""
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator: torch.Generator | None) -> None:
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
+        self._generator = generator
+        self._made_in = _worker_seed()
+
+    def _source(self) -> torch.Generator | None:
+        """The generator, where another draw from it is what the caller expects."""
+        if self.generator is None:
+            return None
+        # PyTorch's checkpoint tells by the same number that it computes something again.
+        if torch._C._current_graph_task_id() != -1:
+            raise RuntimeError(
+                "PoissonEdges cannot draw the same edges again for a gradient checkpoint, which "
+                "restores the state of PyTorch's generators only: leave generator out"
+            )
+        if self._made_in != _worker_seed():
+            raise RuntimeError(
+                "PoissonEdges has a copy of the same generator in each worker of a DataLoader, "
+                "which would draw the same edges: leave generator out, draws then follow the "
+                "workers' own seeds, or set it in worker_init_fn"
+            )
+        return self.generator
 
     def parameters_by_pair(self, num_pairs: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\alpha` and :math:`\beta`, whose gradient is Eq. 11's mean over the pairs."""
@@ -232,6 +273,9 @@ class PoissonEdges(SimilarityEdges):
         mode: Mode | None = None,
         rows: slice | None = None,
     ) -> Tensor:
+        check_nodes(x, batch)
+        mode = self.mode if mode is None else mode
+        check_choice("mode", mode, Mode)
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
@@ -243,10 +287,10 @@ class PoissonEdges(SimilarityEdges):
         similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)
         rate = poisson_rate(similarity, alpha, beta)
         probability = edge_probability(rate)
-        if (mode or self.mode) == "expectation":
+        if mode == "expectation":
             adj = probability.unsqueeze(0)
         else:
-            sample = sample_edges(probability.detach(), self.num_samples, self.generator, rows)
+            sample = sample_edges(probability.detach(), self.num_samples, self._source(), rows)
             adj = straight_through(sample, rate if self.estimator == "identity" else probability)
         if joinable is None:
             return adj
@@ -257,3 +301,9 @@ class PoissonEdges(SimilarityEdges):
             f"{type(self).__name__}(alpha={self.alpha.item():.4g}, beta={self.beta.item():.4g}, "
             f"num_samples={self.num_samples}, mode={self.mode!r})"
         )
+
+
+def _worker_seed() -> int | None:
+    """The seed of this worker of a DataLoader, which no other has; None outside of workers."""
+    worker = get_worker_info()
+    return None if worker is None else worker.seed

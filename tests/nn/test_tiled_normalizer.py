@@ -207,7 +207,7 @@ def test_tiles_are_as_many_rows_as_make_their_pairs(monkeypatch):
     for nodes, rows in ((0, 7), (1, 7), (2, 3), (3, 2), (9, 1)):
         tiles = edges.tiles(torch.randn(nodes, 5))
         assert tiles.size == rows
-        assert len(tiles) == len(list(tiles)) == -(-nodes // rows)
+        assert len(tiles) == len(list(tiles)) == max(1, -(-nodes // rows))
         with pytest.raises(IndexError, match=f"^{len(tiles)}$"):
             tiles[len(tiles)]
     assert ThresholdEdges(tile_size=3).tiles(torch.randn(9, 5)).size == 3
@@ -241,7 +241,7 @@ def test_what_tiles_cannot_do_is_said():
     x = torch.randn(4, 3)
     with pytest.raises(ValueError, match=r'^feature_gradient=True needs propagation="dense"$'):
         normalize_in_tiles(x, x, PoissonEdges(feature_gradient=True))
-    with pytest.raises(ValueError, match="tile_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="tile_size must be an integer of at least 1, got 0"):
         PoissonEdges(tile_size=0)
 
 

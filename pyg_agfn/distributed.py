@@ -58,8 +58,8 @@ class _GatherRows(torch.autograd.Function):
 
 
 class _SumOwnRows(torch.autograd.Function):
-    # Own rows of the sum over the processes: the transpose of _GatherRows. An operation of its own,
-    # as autograd does not see what a collective does, and would take a wrong second derivative.
+    # Own rows of the sum over the processes: the transpose of _GatherRows. Autograd cannot
+    # differentiate a collective, so a second derivative needs this operation, too.
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.clone(memory_format=torch.contiguous_format)

@@ -119,7 +119,7 @@ class CrossBatchMemory(nn.Module):
             - **output:** :math:`(N, K)`, rows sum to 1
         """
         check_features("z", z, self.features.size(1))
-        check_labels("index", index, z)
+        check_labels("index", index.to(z.device), z)
         return self._mean_target(self._edge_weight(edges, z, index))
 
     @torch.no_grad()

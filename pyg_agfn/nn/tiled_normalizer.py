@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
-from pyg_agfn.transforms.checks import check_choice, full_precision
+from pyg_agfn.transforms.checks import check_choice, full_precision, is_exporting
 from pyg_agfn.transforms.similarity_edges import Mode, Tiles
 
 
@@ -51,6 +51,8 @@ def normalize_in_tiles(
     Raises:
         ValueError: The graph's gradient is asked to reach the features.
     """
+    if is_exporting():
+        raise RuntimeError('tiles cannot be exported: use propagation="dense"')
     tiles = edges.tiles(x, batch)
     alpha = beta = None
     slope = False

@@ -77,6 +77,12 @@ def describe(x: object) -> str:
     return f"{layout}{x.dtype} of shape {list(x.shape)}{device}"
 
 
+def is_exporting() -> bool:
+    """Whether :func:`torch.export.export` follows what is computed."""
+    known = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(known())
+
+
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Autocast switched off; some devices, such as ``meta``, have none."""
     if not torch.amp.is_autocast_available(device.type):

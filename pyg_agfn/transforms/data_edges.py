@@ -48,8 +48,6 @@ def check_graphs(data: Data) -> None:
     batch, ptr = data.batch, data.get("ptr")
     if batch is not None:
         check_labels("data.batch", batch, data.x)
-        if len(batch) and int(batch.min()) < 0:
-            raise ValueError(f"data.batch must not be negative, got {int(batch.min())}")
     if batch is not None and ptr is not None and not _divides(ptr, batch):
         raise ValueError("data.ptr does not agree with data.batch: leave it out, or batch again")
     if _is_divisible(data):
@@ -92,8 +90,8 @@ def _without_edges(data: Data) -> Data:
     By its length alone, what may as well be one item a node or a graph is none.
     """
     data = copy.copy(data)
-    num_graphs = data.num_graphs if isinstance(data, Batch) else _count_graphs(data)
-    by_length = data.num_edges not in (0, data.num_nodes, num_graphs)
+    num_edges = data.num_edges
+    by_length = num_edges not in (0, data.num_nodes) and num_edges != _count_graphs(data)
     gone = set()
     for key, _ in data:
         named = "edge" in key or key in ("adj", "adj_t")
@@ -110,8 +108,11 @@ def _without_edges(data: Data) -> Data:
 
 
 def _count_graphs(data: Data) -> int:
+    """How many numbers the graphs take, from 0, or from the lowest below it."""
     batch = data.batch
-    return int(batch.max()) + 1 if batch is not None and batch.numel() else 1
+    if batch is None or batch.numel() == 0:
+        return 1
+    return int(batch.max() - batch.min().clamp(max=0)) + 1
 
 
 def _repeat(data: Data, num_samples: int) -> Data:

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 from torch_geometric.data.datapipes import functional_transform
 
-from pyg_agfn.transforms.checks import check_choice, check_count, check_nodes, check_number
+from pyg_agfn.transforms.checks import (
+    check_choice,
+    check_count,
+    check_nodes,
+    check_number,
+    is_exporting,
+)
 from pyg_agfn.transforms.similarity_edges import (
     Mode,
     Pairs,
@@ -90,15 +96,11 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.num_samples = len(inputs[0])
+        pass
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
         return None, grad.sum(0)
-
-    @staticmethod
-    def jvp(ctx: Any, _: Tensor | None, tangent: Tensor | None) -> Tensor | None:  # type: ignore[override]
-        return None if tangent is None else tangent.expand(ctx.num_samples, *tangent.shape)
 
 
 def straight_through(sample: Tensor, target: Tensor) -> Tensor:
@@ -110,6 +112,10 @@ def straight_through(sample: Tensor, target: Tensor) -> Tensor:
         - **sample:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`
         - **target:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, whose gradient is the sum over S
     """
+    if is_exporting():
+        # An exported program keeps the forward pass of a function only, and would train alpha and
+        # beta with no gradient in silence.
+        return sample + (target - target.detach())
     straight: Tensor = _StraightThrough.apply(sample, target)
     return straight
 
@@ -281,7 +287,7 @@ class PoissonEdges(SimilarityEdges):
         joinable = None if batch is None else same_graph(batch)
         # Counted as a tensor: a number would make a GPU wait.
         num_pairs = (
-            torch.tensor(len(x) ** 2, device=x.device) if joinable is None else joinable.sum()
+            torch.tensor(x.size(0) ** 2, device=x.device) if joinable is None else joinable.sum()
         )
         alpha, beta = self.parameters_by_pair(num_pairs)
         similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)

@@ -16,9 +16,9 @@ def check_count(name: str, value: object) -> None:
 
 
 def check_number(name: str, value: object) -> None:
-    """Refuses what is no number or NaN. A tensor is none: its gradient would be lost in silence."""
-    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+    """Refuses what is no finite number. A tensor is none: its gradient would be lost in silence."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

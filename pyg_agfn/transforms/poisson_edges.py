@@ -4,7 +4,6 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
 """
 
-import math
 from typing import Any, Literal
 
 import torch
@@ -207,8 +206,6 @@ class PoissonEdges(SimilarityEdges):
         check_choice("estimator", estimator, Estimator)
         check_number("alpha", alpha)
         check_number("beta", beta)
-        if not (math.isfinite(alpha) and math.isfinite(beta)):
-            raise ValueError(f"alpha and beta must be finite, got {alpha} and {beta}")
         self.initial = (float(alpha), float(beta))
         self.alpha = nn.Parameter(torch.empty(()))
         self.beta = nn.Parameter(torch.empty(()))

@@ -60,10 +60,12 @@ def unit_rows(x: Tensor) -> Tensor:
     if x.size(-1) == 0:
         return x  # a row of no numbers is a zero row
     # A power of two rounds nothing, and a factor changes neither direction nor gradient.
-    exponent = torch.frexp(x.detach().abs().amax(-1, keepdim=True)).exponent.clamp(-100, 100)
-    x = torch.ldexp(x, -exponent)
-    norm = x.norm(dim=-1, keepdim=True)
-    return x / norm.masked_fill(norm == 0, 1.0)
+    largest = x.detach().abs().amax(-1, keepdim=True)
+    x = torch.ldexp(x, -torch.frexp(largest).exponent.clamp(-100, 100))
+    # The norm of a zero row has no second derivative, so it is never computed.
+    is_zero = largest == 0
+    norm = x.masked_fill(is_zero, 1.0).norm(dim=-1, keepdim=True)
+    return x / norm.masked_fill(is_zero, 1.0)
 
 
 def same_graph(batch: Tensor) -> Tensor:

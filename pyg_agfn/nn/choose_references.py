@@ -50,7 +50,7 @@ def choose_references(
     """
     check_choice("choice", choice, Choice)
     check_count("size", size)
-    check_labels("labels", labels, features)
+    check_labels("labels", labels.to(features.device), features)
     size = min(size, len(labels))
     order = torch.randperm(len(labels), generator=generator_for("bank", seed))
     order = order.to(labels.device)

@@ -50,6 +50,7 @@ def normalize_in_tiles(
 
     Raises:
         ValueError: The graph's gradient is asked to reach the features.
+        RuntimeError: Within :func:`torch.export.export`.
     """
     if is_exporting():
         raise RuntimeError('tiles cannot be exported: use propagation="dense"')

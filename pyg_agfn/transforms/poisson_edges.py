@@ -4,7 +4,7 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ from pyg_agfn.transforms.checks import (
     check_count,
     check_nodes,
     check_number,
-    is_exporting,
 )
+from pyg_agfn.transforms.estimators import scale_gradient, straight_through
 from pyg_agfn.transforms.similarity_edges import (
     Mode,
     Pairs,
@@ -85,46 +85,6 @@ def sample_edges(
     return drawn.to(probability.dtype)
 
 
-class _StraightThrough(torch.autograd.Function):
-    # In place of `sample + target - target.detach()`: no rounding, and no inf - inf.
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(sample: Tensor, target: Tensor) -> Tensor:
-        return sample.view_as(sample)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
-        return None, grad.sum(0)
-
-
-def straight_through(sample: Tensor, target: Tensor) -> Tensor:
-    r"""``sample`` forward; backward, ``target`` takes its gradient unchanged (Eq. 14).
-
-    Every pair passes its gradient on, joined or not.
-
-    Shapes:
-        - **sample:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`
-        - **target:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, whose gradient is the sum over S
-    """
-    if is_exporting():
-        # An exported program keeps the forward pass of a function only, and would train alpha and
-        # beta with no gradient in silence.
-        return sample + (target - target.detach())
-    straight: Tensor = _StraightThrough.apply(sample, target)
-    return straight
-
-
-def scale_gradient(parameter: Tensor, scale: Tensor) -> Tensor:
-    """The parameter's own value; its gradient is multiplied by ``scale``."""
-    fixed = parameter.detach()
-    return fixed + (parameter - fixed) * scale
-
-
 @functional_transform("poisson_edges")
 class PoissonEdges(SimilarityEdges):
     r"""Joins the nodes of a graph at random, the likelier the more similar their features
@@ -152,15 +112,25 @@ class PoissonEdges(SimilarityEdges):
     Eq. 14's identity still passes its gradient on, so that such a pair can come back. A zero
     vector has cosine 0 to everything, itself included. One node alone gets at most the edge to
     itself. ``float16`` and ``bfloat16`` features are compared in ``float32``, and ``edge_weight``
-    is rounded to the features' type at the end. Draws follow :func:`torch.manual_seed`, or
-    ``generator``.
+    is rounded to the features' type at the end.
+
+    Draws follow :func:`torch.manual_seed`, or ``generator``. Gradient checkpointing draws the same
+    edges again from PyTorch's generators only, as it keeps no other's state: with ``generator`` it
+    is refused. So are draws in a worker of a :class:`~torch.utils.data.DataLoader` from a
+    ``generator`` that all workers have a copy of. No gradient leaves a worker: ``edge_weight`` has
+    none there, and :math:`\alpha` and :math:`\beta` are not learned.
+
+    Attributes of the graph's old edges are dropped: those whose name has ``edge`` in it, ``adj``,
+    ``adj_t``, and those of as many items as there were edges, unless there are as many nodes or
+    graphs. A :class:`~torch_geometric.data.Batch` remains one and divides into its graphs.
 
     Args:
         alpha (float): Initial :math:`\alpha`. (default: :obj:`1.0`)
         beta (float): Initial :math:`\beta`. (default: :obj:`0.0`)
         num_samples (int): Draws :math:`S` of the same nodes. With more than one, the result is one
             block-diagonal graph of :math:`S \cdot |\mathcal{V}|` nodes: node attributes are
-            repeated, ``batch`` tells the draws apart. (default: :obj:`1`)
+            repeated, ``batch`` tells the draws apart; a batch of :math:`B` graphs becomes one of
+            :math:`S \cdot B`. (default: :obj:`1`)
         mode (str): ``"sample"``, or ``"expectation"``: no draw, :math:`P` itself is the weight,
             with its true gradient. (default: :obj:`"sample"`)
         estimator (str): What takes the gradient of a draw. ``"identity"``: :math:`\lambda` (the
@@ -184,7 +154,10 @@ class PoissonEdges(SimilarityEdges):
 
     Raises:
         ValueError: An unknown option, ``num_samples`` below 1, :math:`\alpha` or :math:`\beta`
-            not finite, or no matrix of floats in ``data.x``.
+            no finite number, no matrix of floats in ``data.x``, or a ``batch`` or ``ptr`` that
+            does not fit it.
+        RuntimeError: A draw from ``generator`` for a gradient checkpoint, or from a copy of it in
+            a worker.
     """
 
     def __init__(

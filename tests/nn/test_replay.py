@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from torch_geometric.data import Data
 
 from pyg_agfn.nn import AGFN
 from pyg_agfn.nn.tiled_normalizer import normalize_in_tiles
@@ -114,6 +115,17 @@ def test_a_forward_derivative_of_a_draw_is_refused():
         torch.func.jvp(lambda h: normalize_in_tiles(h, x, edges), (x,), (x,))
     with pytest.raises(NotImplementedError, match="jvp"):
         torch.func.jvp(lambda rate: straight_through(torch.ones(1, 6, 4), rate), (x,), (x,))
+
+
+def test_a_forward_derivative_of_the_expectation_is_the_gradient():
+    x, edges = torch.randn(6, 4), PoissonEdges(mode="expectation", average=False)
+    loss = lambda p: torch.func.functional_call(edges, p, (Data(x=x),)).edge_weight.sum()  # noqa: E731
+    parameters = {"alpha": torch.tensor(1.5), "beta": torch.tensor(0.4)}
+    found = torch.func.grad(loss)(parameters)
+    for name in parameters:
+        tangent = {other: torch.tensor(float(other == name)) for other in parameters}
+        _, slope = torch.func.jvp(loss, (parameters,), (tangent,))
+        torch.testing.assert_close(slope, found[name])
 
 
 def test_a_straight_through_estimate_can_be_vectorized():

@@ -53,13 +53,27 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        grad = grad.clone(memory_format=torch.contiguous_format)
+        own: Tensor = _SumOwnRows.apply(grad)
+        return own
+
+
+class _SumOwnRows(torch.autograd.Function):
+    # Own rows of the sum over the processes: the transpose of _GatherRows. Autograd cannot
+    # differentiate a collective, so a second derivative needs this operation, too.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone(memory_format=torch.contiguous_format)
         if dist.get_backend() == "nccl":
-            own = torch.empty_like(grad[own_rows(len(grad))])
-            dist.reduce_scatter_tensor(own, grad)
+            own = torch.empty_like(x[own_rows(len(x))])
+            dist.reduce_scatter_tensor(own, x)
             return own
-        dist.all_reduce(grad)
-        return grad[own_rows(len(grad))]
+        dist.all_reduce(x)
+        return x[own_rows(len(x))].clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        rows: Tensor = _GatherRows.apply(grad)
+        return rows
 
 
 class _SumOver(torch.autograd.Function):

@@ -27,6 +27,15 @@ from pyg_agfn.run_folder import ModelCard, References, save_model
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 DISTINCT = 200
 
+#: Runs a command and prints its peak. A process of its own and a small one, as Linux counts what
+#: the process that starts a command has held.
+PEAK_OF = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
 
 def main() -> None:
     """Prints the peaks of ``--help``, which imports all there is, and of the predictions."""
@@ -87,16 +96,17 @@ def make_photos(folder: Path, count: int) -> None:
 def measure(arguments: list[str]) -> tuple[float, float, int]:
     """Peak in GiB of predict.py, seconds until its first line, and bytes it wrote."""
     begin = time.perf_counter()
-    process = subprocess.Popen([sys.executable, SCRIPT, *arguments], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", PEAK_OF, sys.executable, str(SCRIPT), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    assert process.stderr is not None
     written, first = len(process.stdout.readline()), time.perf_counter() - begin
     while chunk := process.stdout.read(1 << 20):
         written += len(chunk)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"predict.py ended with {process.returncode}")
-    return usage.ru_maxrss / 2**20, first, written
+    said = process.stderr.read()
+    if process.wait():
+        raise SystemExit(said)
+    return int(said.split()[-1]) / 2**20, first, written
 
 
 if __name__ == "__main__":

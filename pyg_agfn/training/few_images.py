@@ -9,13 +9,14 @@ import math
 from typing import Any
 
 from pyg_agfn.cli import flag_of
+from pyg_agfn.run_folder import GRAPH_METHODS
 from pyg_agfn.training.options import TrainOptions
 
 #: Fewest steps an epoch that a default batch size leaves, down to the smallest batch.
 STEPS_AN_EPOCH = 10
 SMALLEST_BATCH = 16
-#: Fewest steps of a run whose epochs are a default and shorter than :data:`STEPS_AN_EPOCH`.
-STEPS_A_RUN = 600
+#: Fewest steps of a run by default, where the usual batch size has fewer an epoch than that.
+STEPS_A_RUN = 800
 #: Fewer steps an epoch than these, by a batch size that was asked for, are worth a warning.
 FEW_STEPS = 4
 
@@ -23,9 +24,10 @@ FEW_STEPS = 4
 def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) -> TrainOptions:
     """The same options, with the defaults among them fitted to the number of training images.
 
-    The batch is halved until an epoch has :data:`STEPS_AN_EPOCH` steps, and epochs are added until
-    the run has :data:`STEPS_A_RUN`, the same share of them before the graph joins the samples. What
-    was set stays as it is, and so does everything where there are images enough.
+    With fewer than :data:`STEPS_AN_EPOCH` steps an epoch the batch is halved, to no less than
+    :data:`SMALLEST_BATCH`, and epochs are added until the run has :data:`STEPS_A_RUN` steps, the
+    same share of them before the graph joins the samples. What was set stays as it is, and so does
+    everything where there are images enough.
 
     Args:
         options: Of the run; :attr:`TrainOptions.defaulted` says what is a default.
@@ -40,7 +42,7 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
         batch_size = min(batch_size, _fitting_batch(num_images, processes))
     steps = max(1, num_images // batch_size)
     epochs = options.epochs
-    if "epochs" in free and steps < STEPS_AN_EPOCH:
+    if "epochs" in free and num_images // options.batch_size < STEPS_AN_EPOCH:
         epochs = max(epochs, math.ceil(STEPS_A_RUN / steps))
     pretrain_epochs = options.pretrain_epochs
     if "pretrain_epochs" in free:
@@ -53,7 +55,8 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
 
 def changed_defaults(usual: TrainOptions, fitted: TrainOptions) -> str:
     """What of the defaults has changed, as it is typed; empty if nothing has."""
-    names = ("batch_size", "epochs", "pretrain_epochs")
+    names = ["batch_size", "epochs"]
+    names += ["pretrain_epochs"] if {*usual.method} & {*GRAPH_METHODS} else []
     return ", ".join(
         f"{flag_of(name)} {getattr(fitted, name)}"
         for name in names

@@ -17,6 +17,7 @@ from pyg_agfn.training.run import load_datasets, make_fabric, make_run_folder
 
 def quick(out: Path, **options) -> TrainOptions:
     chosen = {"epochs": 2, "pretrain_epochs": 1, "train_size": 200, "feature_dim": 32, "out": out}
+    chosen["batch_size"] = 128
     return TrainOptions.for_dataset("digits", **{**chosen, **options})
 
 

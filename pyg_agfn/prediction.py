@@ -12,7 +12,7 @@ from torch import Tensor
 from pyg_agfn.datasets.batches import to_float
 from pyg_agfn.datasets.image_cache import decode
 from pyg_agfn.datasets.image_folder import ENDINGS
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
 
@@ -88,7 +88,8 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
         InputError: A path does not exist, or a folder has no image.
     """
     files: list[Path] = []
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        path = as_path(path, "path")
         if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
             found = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
             if not found:
@@ -111,6 +112,7 @@ def read_images(run: Run, files: Sequence[Path]) -> tuple[list[Path], Tensor, li
     size = (run.card.height, run.card.width)
     readable, images, broken = [], [], []
     for file in files:
+        file = as_path(file, "file")
         try:
             images.append(decode(file, size, run.card.channels))
             readable.append(file)

@@ -12,7 +12,7 @@ from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import Pixels, resize_grey
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
 LabelMode = Literal["plurality", "majority"]
@@ -69,7 +69,7 @@ class FERPlus(ImageDataset):
         if label_mode not in get_args(LabelMode):
             modes = ", ".join(get_args(LabelMode))
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
-        root = Path(root)
+        root = as_path(root, "root")
         folder = root / FOLDERS[split]
         bad = BadData(skip_bad)
         unreadable: dict[int, str] = {}

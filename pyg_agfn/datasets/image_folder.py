@@ -11,7 +11,7 @@ from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import UnreadableImageError, open_image
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
 
@@ -51,7 +51,7 @@ class ImageFolder(ImageDataset):
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
-        root = Path(root)
+        root = as_path(root, "root")
         if not os.path.isdir(root):
             raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
         test = next((root / t for t in TEST_FOLDERS if os.path.isdir(root / t)), None)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -16,8 +16,9 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         InputError: The file cannot be read, or is no text.
     """
+    path = as_path(path, "path of the list")
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig") as file:
             lines = [(row, line.strip()) for row, line in enumerate(file, 1)]
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no path at all
         raise _unreadable(path, error) from None

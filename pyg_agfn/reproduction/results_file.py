@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.reproduction.grid import cell_name, same_settings
 from pyg_agfn.run_files import check_file
 from pyg_agfn.training import TrainOptions
@@ -34,7 +34,7 @@ class ResultsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = as_path(path, "path of the results")
 
     def add(self, record: Record) -> None:
         """Appends a record, whole or not at all, and waits until the disk has it.

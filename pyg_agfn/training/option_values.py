@@ -69,17 +69,16 @@ def describe_type(hint: Any) -> str:
     return TYPE_NAMES.get(kind, "text")
 
 
-def shown(value: Any) -> str:
-    """A value in an error: text as it is, the items of a tuple, of all else the type too."""
-    if isinstance(value, tuple):
-        return " ".join(map(shown, value)) or "none"
-    if isinstance(value, str | Path):
-        return str(value) or "an empty text"
-    if value is None:
-        return "None"
+def shown(value: Any, hint: Any) -> str:
+    """A value in an error: as it is typed where it has its field's type, else with its own."""
+    kind = without_none(hint)
+    if isinstance(value, tuple) and get_origin(kind) is tuple:
+        return " ".join(shown(item, get_args(kind)[0]) for item in value) or "none"
+    of_text = get_origin(kind) is Literal or kind in (str, Path)
+    if value is None or fits(value, hint) or (isinstance(value, str | Path) and of_text):
+        return str(value)
     text = repr(value)
-    text = text if len(text) <= 80 else f"{text[:77]}..."
-    return text if type(value) in (int, float, bool) else f"{text} ({type(value).__name__})"
+    return f"{text if len(text) <= 80 else f'{text[:77]}...'} ({type(value).__name__})"
 
 
 def without_none(hint: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_type_hints
 
 from pyg_agfn.cli import flag_of
 from pyg_agfn.datasets.ferplus import LabelMode
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
 from pyg_agfn.run_files import write_json
@@ -132,13 +132,14 @@ class TrainOptions:
     cache: Path | None = option(None, "folder for decoded images (default: ~/.cache/pyg_agfn)")
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+
         def check(good: bool, name: str, rule: str) -> None:
             if not good:
-                raise InputError(
-                    f"{flag_of(name)} must be {rule}, got {shown(getattr(self, name))}"
-                )
+                value = shown(getattr(self, name), hints[name])
+                raise InputError(f"{flag_of(name)} must be {rule}, got {value}")
 
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in hints.items():
             object.__setattr__(self, name, converted(getattr(self, name), hint))
             check(fits(getattr(self, name), hint), name, describe_type(hint))
         check(self.backbone in BACKBONES, "backbone", f"one of {', '.join(BACKBONES)}")
@@ -209,7 +210,9 @@ class TrainOptions:
 
     def save(self, path: Path) -> None:
         """Writes every option as JSON, to be read with ``--config``."""
-        write_json(Path(path), json.loads(json.dumps(dataclasses.asdict(self), default=str)))
+        write_json(
+            as_path(path, "path"), json.loads(json.dumps(dataclasses.asdict(self), default=str))
+        )
 
 
 #: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the

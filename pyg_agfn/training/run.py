@@ -19,7 +19,7 @@ from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, Image
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.distributed import launched_processes, rank
-from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.errors import InputError, InterruptedRunError, as_path
 from pyg_agfn.run_files import read_json, refuse_links, write_json
 from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
@@ -79,7 +79,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     Raises:
         InputError: The folder is of no run, its data are others now, or another process is at it.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "run folder")
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
@@ -123,7 +123,7 @@ def train_method(
         InterruptedRunError: A signal has come; the run is saved.
     """
     options = _fit_to(train, options, console)
-    folder = None if folder is None else Path(folder)
+    folder = None if folder is None else as_path(folder, "run folder")
     if len(options.method) != 1:
         raise InputError(f"train_method trains one method, got {' '.join(options.method)}")
     (method,) = options.method
@@ -278,7 +278,7 @@ def make_run_folder(out: Path, name: str) -> Path:
     Raises:
         InputError: The folder cannot be made.
     """
-    attempt = 1
+    out, attempt = as_path(out, "out"), 1
     while True:
         folder = out / (name if attempt == 1 else f"{name}-{attempt}")
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.run_files import check_file
 from pyg_agfn.visualization.palette import METHOD_STYLES
 
@@ -18,7 +18,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     Raises:
         InputError: The folder has no log.
     """
-    path = folder / "log" / "metrics.csv"
+    path = as_path(folder, "run folder") / "log" / "metrics.csv"
     try:
         check_file(path)
         with path.open(newline="") as file:

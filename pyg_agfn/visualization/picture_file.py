@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 
 def check_ending(path: Path) -> None:
@@ -14,5 +14,6 @@ def check_ending(path: Path) -> None:
         InputError: No kind of picture has such an ending.
     """
     endings = sorted(Figure().canvas.get_supported_filetypes())
+    path = as_path(path, "picture")
     if path.suffix.lower().removeprefix(".") not in endings:
         raise InputError(f"{path}: a picture's name ends in .{', .'.join(endings)}")

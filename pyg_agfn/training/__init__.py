@@ -2,7 +2,7 @@
 
 from pyg_agfn.training.command_line import parse_options, parse_resume
 from pyg_agfn.training.few_images import fit_to_images
-from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions
+from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions, merge_options
 from pyg_agfn.training.run import (
     load_datasets,
     make_fabric,
@@ -17,6 +17,7 @@ __all__ = [
     "fit_to_images",
     "load_datasets",
     "make_fabric",
+    "merge_options",
     "parse_options",
     "parse_resume",
     "resume_run",

@@ -13,8 +13,12 @@ from pyg_agfn.training.option_values import without_none
 from pyg_agfn.training.options import DATASET_DEFAULTS, PLACES, TrainOptions, merge_options
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
+def parse_options(arguments: Sequence[str] | None = None, refuse: bool = True) -> TrainOptions:
     """Options from the command line; over ``--config``'s, over the data set's, over the defaults.
+
+    Args:
+        arguments: The command line; that of the process if not given.
+        refuse: Whether to refuse what has no effect (:func:`~pyg_agfn.training.merge_options`).
 
     Raises:
         InputError: Unknown option or value, an option that would have no effect, or a
@@ -24,7 +28,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
     if "resume" in given:
         raise InputError("--resume is an option of train_pyg.py")
     config = given.pop("config", None)
-    return merge_options(given, _read_config(config) if config else {})
+    return merge_options(given, _read_config(config) if config else {}, refuse)
 
 
 def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,23 +149,26 @@ USES: dict[str, tuple[Use, ...]] = {
 }
 
 
-def refuse_without_effect(options: TrainOptions, given: Iterable[str]) -> None:
-    """Stops where an option that was given has no effect on the run.
+def refuse_without_effect(runs: Sequence[TrainOptions], given: Iterable[str]) -> None:
+    """Stops where an option that was given has no effect on any run.
 
     Args:
-        options: Of the run.
+        runs: Options of one or more.
         given: Names of the options that the user gave, not a default or a saved configuration.
 
     Raises:
         InputError: One line for the first of them: the option, why it has none, and what to do.
     """
     for name in given:
-        for use in USES.get(name, ()):
-            if not use.holds(options):
-                because = use.because.format_map(_Shown(vars(options)))
-                raise InputError(
-                    f"{flag_of(name)} has no effect {because}: leave it out, or {use.way_out}"
-                )
+        failed = [
+            next((use for use in USES.get(name, ()) if not use.holds(options)), None)
+            for options in runs
+        ]
+        if failed[0] is not None and None not in failed:
+            because = failed[0].because.format_map(_Shown(vars(runs[0])))
+            raise InputError(
+                f"{flag_of(name)} has no effect {because}: leave it out, or {failed[0].way_out}"
+            )
 
 
 class _Shown(dict[str, Any]):

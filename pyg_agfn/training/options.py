@@ -262,7 +262,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 PLACES = ("root", "out", "cache", "device", "workers", "checkpoint_seconds")
 
 
-def merge_options(given: Mapping[str, Any], saved: Mapping[str, Any] | None = None) -> TrainOptions:
+def merge_options(
+    given: Mapping[str, Any], saved: Mapping[str, Any] | None = None, refuse: bool = True
+) -> TrainOptions:
     """What the user gives, over a saved configuration, the recipe, the data set and the defaults.
 
     A lower one gives way where it contradicts a higher one: wrong labels are made or read from a
@@ -273,6 +275,8 @@ def merge_options(given: Mapping[str, Any], saved: Mapping[str, Any] | None = No
         given: What the user says, by the names of :class:`TrainOptions`. None stands for nothing
             where it is the default.
         saved: A configuration, of some or all options.
+        refuse: Whether to refuse what has no effect; whoever makes several runs of the options
+            looks at them instead (:func:`~pyg_agfn.training.option_uses.refuse_without_effect`).
 
     Raises:
         InputError: As :meth:`TrainOptions.for_dataset`.
@@ -302,7 +306,8 @@ def merge_options(given: Mapping[str, Any], saved: Mapping[str, Any] | None = No
         merged.update(_shorter_pretraining(merged, defaults[0]))
     options = TrainOptions(**merged)
     object.__setattr__(options, "_defaulted", frozenset(specs.keys() - set_names))
-    refuse_without_effect(options, given)
+    if refuse:
+        refuse_without_effect([options], given)
     return options
 
 

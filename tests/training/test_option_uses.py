@@ -13,7 +13,7 @@ from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError
 from pyg_agfn.training import TrainOptions, make_fabric, parse_options
 from pyg_agfn.training.fit import fit
-from pyg_agfn.training.option_uses import USES
+from pyg_agfn.training.option_uses import USES, refuse_without_effect
 from pyg_agfn.training.options import RECIPES, merge_options
 
 BEST = {**RECIPES["best"], "memory": 64}
@@ -114,6 +114,13 @@ def test_python_is_told_the_same():
     with pytest.raises(InputError, match="--alpha has no effect with --method baseline"):
         TrainOptions.for_dataset("digits", method="baseline", alpha=7)
     assert TrainOptions.for_dataset("digits", root=None).root is None
+
+
+def test_of_several_runs_one_that_uses_an_option_is_enough():
+    runs = [TrainOptions(method=method) for method in ("baseline", "gce", "agfn")]
+    refuse_without_effect(runs, ["alpha", "loss"])
+    with pytest.raises(InputError, match="--alpha has no effect with --method baseline"):
+        refuse_without_effect(runs[:2], ["loss", "alpha"])
 
 
 def test_several_processes_have_a_span(monkeypatch):

@@ -14,9 +14,12 @@ from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
 from pyg_agfn.run_files import write_json
 from pyg_agfn.run_folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
+from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES
 from pyg_agfn.training.label_correction import Heads, Judges
 from pyg_agfn.training.option_uses import refuse_without_effect
 from pyg_agfn.training.option_values import converted, describe_type, fits, shown
+
+__all__ = ["DATASET_DEFAULTS", "PLACES", "RECIPES", "TrainOptions", "merge_options"]
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
@@ -213,49 +216,6 @@ class TrainOptions:
         write_json(
             as_path(path, "path"), json.loads(json.dumps(dataclasses.asdict(self), default=str))
         )
-
-
-#: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
-#: paper's but fits the data: sizes as stored, and a small network for small images.
-DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {
-        "noise": 0.2,
-        "backbone": "small-cnn",
-        "augment": False,
-        "batch_size": 128,
-        "epochs": 40,
-        "pretrain_epochs": 2,
-        "lr": 0.05,
-    },
-    "mnist": {
-        "noise": 0.1,
-        "train_size": 10_000,
-        "augment": False,
-        "epochs": 20,
-        "pretrain_epochs": 2,
-        "lr": 0.05,
-    },
-    "ferplus": {"eval_split": "valid", "image_size": 48},
-    "rafdb": {"image_size": 100},
-    "folder": {"image_size": 64},
-}
-
-
-#: What a recipe sets, where it is not the default.
-RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "best": {
-        "alpha": 8.0,
-        "beta": -4.0,
-        "teacher": 0.99,
-        "memory": 4096,
-        "judges": "neighbours",
-        "correct_at_most": None,
-        "heads": "alone",
-        "graph_optimizer": "adam",
-        "lr_graph": 0.02,
-    },
-}
 
 
 #: Options that say where something is, who reads it and what is kept; not what a run is.

@@ -18,7 +18,7 @@ from pyg_agfn.datasets.image_file import decode
 from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
 from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import Pixels
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
 
@@ -109,7 +109,8 @@ def find_images(paths: Iterable[Path], ignored: Ignored | None = None) -> list[P
     """
     ignored = Ignored() if ignored is None else ignored
     files: list[Path] = []
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        path = as_path(path, "path")
         if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
             found = list_images(path, ignored)
             if not found:

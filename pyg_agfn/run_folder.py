@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
 from pyg_agfn.rivals import SCNClassifier
 from pyg_agfn.run_files import (
@@ -205,7 +205,7 @@ def label_of_folder(folder: Path, card: ModelCard) -> str:
     Raises:
         InputError: The file is there and cannot be read.
     """
-    config = folder / "config.json"
+    config = as_path(folder, "run folder") / "config.json"
     recipe = read_json(config).get("recipe") if config.exists() else None
     return run_label(card.method, recipe)
 
@@ -239,7 +239,7 @@ def load_answers(folder: Path) -> Answers:
     Raises:
         InputError: The file is missing or broken.
     """
-    path = folder / "answers.safetensors"
+    path = as_path(folder, "run folder") / "answers.safetensors"
     found = read_header(path)
     logits, labels = (found.get(name, Kind("", ())) for name in ("logits", "labels"))
     if (
@@ -262,7 +262,7 @@ def load_run(folder: Path) -> Run:
         InputError: A file is missing, broken, of another version, or does not fit the others; the
             message says which and what.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "run folder")
     path = folder / "model.json"
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")

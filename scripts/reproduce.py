@@ -25,13 +25,14 @@ from pyg_agfn.reproduction.run_grid import Subset, measure_subset, read_subsets,
 from pyg_agfn.run_folder import BEST
 from pyg_agfn.training import TrainOptions, make_fabric, parse_options
 from pyg_agfn.training.interruption import same_command_resumes
+from pyg_agfn.training.option_uses import USES, refuse_without_effect
 from pyg_agfn.training.options import RECIPES
 
 
 def main() -> int:
     """Runs what the command line asks for; returns 0, or 1 if a run failed."""
     arguments, training = parse_arguments()
-    base = parse_options(training)
+    base = parse_options(training, refuse=False)
     refuse_unheard(arguments, base)
     if arguments.quick:
         base = quick(base)
@@ -39,6 +40,7 @@ def main() -> int:
     if not every:
         rows = ", ".join(TARGETS[arguments.target].rows)
         raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
+    refuse_without_effect(every, arguments.training)
     index, count = arguments.shard
     cells = every[index::count]
     results = ResultsFile(arguments.results or base.out / "results.jsonl")
@@ -145,7 +147,8 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
             parser.error(f"--sweep {rate:g}: must be above 0 and finite")
     given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
     arguments.values = {name: values for name, values in given_values.items() if values}
-    arguments.given = {word.split("=")[0] for word in training}
+    arguments.given = {word.split("=")[0].replace("--no-", "--") for word in training}
+    arguments.training = [name for name in USES if flag_of(name) in arguments.given]
     own = set(map(flag_of, (*target.sets, "seed", "noise_file", "recipe")))
     if refused := sorted(arguments.given & own):
         parser.error(f"{' '.join(refused)}: {arguments.target} sets it itself")

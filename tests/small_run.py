@@ -1,5 +1,6 @@
 """Options of a run of about a second, which several tests train."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -24,4 +25,6 @@ def small_run(out: Path, **given) -> TrainOptions:
         "eval_draws": 1,
         "bank_size": 64,
     }
-    return TrainOptions.for_dataset("digits", out=out, **{**small, **given})
+    own = {name: value for name, value in small.items() if name not in given}
+    # By replace(), as a method without a graph would refuse some of them.
+    return dataclasses.replace(TrainOptions.for_dataset("digits", out=out, **given), **own)

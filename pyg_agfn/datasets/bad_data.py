@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pyg_agfn.csv_text import csv_row
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.errors import InputError, as_path, printable
 
 T = TypeVar("T")
 
@@ -135,6 +135,7 @@ def write_skipped(path: Path, items: Iterable[BadItem]) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    path = as_path(path, "path")
     try:
         path.unlink(missing_ok=True)
         with path.open("x", newline="", encoding="utf-8") as file:  # x: through no link

@@ -14,7 +14,7 @@ from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Pixels, Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
 LabelMode = Literal["plurality", "majority"]
@@ -74,7 +74,7 @@ class FERPlus(ImageDataset):
             modes = ", ".join(get_args(LabelMode))
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
         check_resize(resize)
-        root = Path(root)
+        root = as_path(root, "root")
         folder = root / FOLDERS[split]
         bad = BadData(skip_bad)
         unreadable: dict[int, str] = {}

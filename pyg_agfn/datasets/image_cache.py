@@ -27,7 +27,7 @@ from pyg_agfn.datasets.image_pixels import (
     check_resize,
     turned_size,
 )
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 __all__ = ["Decoded", "Pixels", "cached_array", "cached_images", "decode", "default_cache_dir"]
 
@@ -159,7 +159,7 @@ def cached_array(
     Raises:
         InputError: The cache folder is full or cannot be written.
     """
-    folder = cache_dir or default_cache_dir()
+    folder = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir")
     target = folder / f"{_key(sources, settings)}.npy"
     found = _load(target, count)
     if found is not None and still_holds(found):

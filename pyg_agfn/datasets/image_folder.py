@@ -19,7 +19,7 @@ from pyg_agfn.datasets.image_listing import (
 )
 from pyg_agfn.datasets.image_pixels import Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
 
@@ -66,7 +66,7 @@ class ImageFolder(ImageDataset):
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
         check_resize(resize)
-        root = Path(root)
+        root = as_path(root, "root")
         if not os.path.isdir(root):
             raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
         self.ignored = Ignored()

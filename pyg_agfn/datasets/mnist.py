@@ -8,7 +8,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Resize, check_resize
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 #: Most bytes of a file of images; MNIST's has 47 million.
 SIZE_LIMIT = 1 << 30
@@ -37,7 +37,7 @@ class MNIST(ImageDataset):
         resize: Resize = "stretch",
     ) -> None:
         check_resize(resize)
-        folder = Path(root) / "MNIST" / "raw"
+        folder = as_path(root, "root") / "MNIST" / "raw"
         part = "train" if train else "t10k"
         files = [folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         if not all(map(os.path.isfile, files)):

@@ -10,7 +10,7 @@ from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_pixels import Resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import is_file_name, read_lines
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
 
@@ -49,7 +49,7 @@ class RAFDB(ImageDataset):
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"RAF-DB split must be train or test, got {split!r}")
-        root = Path(root)
+        root = as_path(root, "root")
         base = next((b for b in (root, root / "basic") if os.path.isfile(b / LIST)), None)
         if base is None:
             raise InputError(

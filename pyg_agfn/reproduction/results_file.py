@@ -14,13 +14,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.output_files import check_output_file
 from pyg_agfn.reproduction.grid import cell_name, same_settings
 from pyg_agfn.run_files import check_file
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.checkpoint_facts import is_count, is_number
-from pyg_agfn.training.options import typed_settings
 
 Record = dict[str, Any]
 
@@ -43,7 +42,7 @@ class ResultsFile:
     """
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
-        self.path = path
+        self.path = as_path(path, "path of the results")
         self.patience = patience
 
     def check(self) -> str:
@@ -212,7 +211,7 @@ def _check_record(record: Record) -> None:
     named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split"}
     if missing := named - given.keys():
         raise ValueError(f"settings without {', '.join(sorted(missing))}")
-    TrainOptions(**typed_settings({**given, "root": ".", "pretrain_epochs": 0}))
+    TrainOptions(**{**given, "root": ".", "pretrain_epochs": 0})
     if "correct" not in record:
         return
     images = record["images"] if "images" in record else record["metrics"]["test_images"]

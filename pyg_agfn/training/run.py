@@ -1,7 +1,6 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -21,14 +20,16 @@ from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.device import check_device
-from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError, InterruptedRunError, printable
+from pyg_agfn.distributed import launched_processes, rank
+from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
 from pyg_agfn.run_files import read_json, refuse_links, write_json
 from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
+from pyg_agfn.training.command_line import parse_options
+from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
-from pyg_agfn.training.options import TrainOptions, parse_options
+from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import fabric_precision
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
@@ -47,6 +48,7 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     train, test = load_datasets(options)
     console.print(f"train {train}\ntest  {test}", soft_wrap=True)
     print_notes(console, train, test)
+    options = _fit_to(train, options, console)
     results = []
     for method in options.method:
         # Of several processes the first one writes.
@@ -80,6 +82,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     Raises:
         InputError: The folder is of no run, its data are others now, or another process is at it.
     """
+    folder = as_path(folder, "run folder")
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
@@ -114,13 +117,19 @@ def train_method(
 ) -> dict[str, Any]:
     """Trains the one method of the options into a folder; returns what it measured.
 
-    From where its checkpoint is, if the folder has one. Of several processes the first one writes;
+    Defaults among the options are fitted to the number of images
+    (:func:`~pyg_agfn.training.fit_to_images`). It continues from where its checkpoint is, if the
+    folder has one. Of several processes the first one writes;
     the others need the folder to go on only.
 
     Raises:
         InputError: Another process is at it, or the training stops.
         InterruptedRunError: A signal has come; the run is saved.
     """
+    options = _fit_to(train, options, console)
+    folder = None if folder is None else as_path(folder, "run folder")
+    if len(options.method) != 1:
+        raise InputError(f"train_method trains one method, got {' '.join(options.method)}")
     (method,) = options.method
     if rank() or folder is None:
         fabric = make_fabric(options)
@@ -158,6 +167,18 @@ def train_method(
     return trained.metrics
 
 
+def _fit_to(train: ImageDataset, options: TrainOptions, console: Console) -> TrainOptions:
+    """The options with their defaults fitted to the training images; says what has changed."""
+    fitted = fit_to_images(options, len(train), launched_processes()[1])
+    if changed := changed_defaults(options, fitted):
+        console.print(
+            f"by default for {len(train):,} training images: {changed}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return fitted
+
+
 def interrupted(folder: Path) -> str:
     """What is said where a signal ends the run outside of its steps."""
     return f"interrupted; --resume {folder} goes on"
@@ -171,8 +192,7 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
             processes.
     """
     kind, index = check_device(options.device)
-    # torchrun says by these how many there are, here and in all.
-    here, processes = (int(os.environ.get(f"{name}WORLD_SIZE", 1)) for name in ("LOCAL_", ""))
+    here, processes = launched_processes()
     if processes > 1:
         if index is not None:
             raise InputError(
@@ -233,7 +253,7 @@ def load_datasets(
     train, test = read_all(readers)
 
     if options.train_size is not None:
-        if options.train_size > len(train):
+        if options.train_size > len(train) and "train_size" not in options.defaulted:
             raise InputError(
                 f"--train-size {options.train_size}: there are {len(train)} training images"
             )
@@ -266,7 +286,7 @@ def make_run_folder(out: Path, name: str) -> Path:
     Raises:
         InputError: The folder cannot be made.
     """
-    attempt = 1
+    out, attempt = as_path(out, "out"), 1
     while True:
         folder = out / (name if attempt == 1 else f"{name}-{attempt}")
         try:

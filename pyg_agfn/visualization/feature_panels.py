@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.generators import generator_for
@@ -161,7 +161,9 @@ def caption(rows: Sequence[PanelRow]) -> str:
 
 def save_numbers(rows: Sequence[PanelRow], path: Path) -> None:
     """Writes the numbers behind the picture as JSON."""
-    path.write_text(json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8")
+    as_path(path, "path").write_text(
+        json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8"
+    )
 
 
 def _panel(title: str, x: Tensor, true_labels: Tensor, seed: int) -> Panel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.run_files import check_file, read_json
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import METHOD_STYLES, class_color
@@ -20,7 +20,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     Raises:
         InputError: The folder has no log.
     """
-    path = folder / "log" / "metrics.csv"
+    path = as_path(folder, "run folder") / "log" / "metrics.csv"
     try:
         check_file(path)
         with path.open(newline="") as file:

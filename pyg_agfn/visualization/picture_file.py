@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 #: Endings that are offered, without their dot.
 FORMATS = ("png", "svg", "pdf")
@@ -18,6 +18,7 @@ def check_ending(path: Path) -> None:
     Raises:
         InputError: No kind of picture has such an ending.
     """
+    path = as_path(path, "picture")
     if not _is_picture(path):
         endings = sorted(Figure().canvas.get_supported_filetypes())
         raise InputError(f"{path}: a picture's name ends in .{', .'.join(endings)}")

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 from torch import Tensor
 
-from pyg_agfn.errors import printable
+from pyg_agfn.errors import as_path, printable
 from pyg_agfn.visualization.feature_panels import Panel, PanelRow
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color, class_marker
@@ -181,7 +181,9 @@ def write_page(rows: Sequence[PanelRow], path: Path, title: str = "") -> None:
     for row in rows:
         blocks.append(Div(text=f"<h3>{row.name}</h3>"))
         blocks.append(gridplot([_interactive_panels(row)], toolbar_location="right"))
-    path.write_text(file_html(column(*blocks), INLINE, title or "t-SNE"), encoding="utf-8")
+    as_path(path, "path").write_text(
+        file_html(column(*blocks), INLINE, title or "t-SNE"), encoding="utf-8"
+    )
 
 
 def _interactive_panels(row: PanelRow) -> list[Any]:

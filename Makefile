@@ -2,9 +2,10 @@
 # Options reach the script by ARGS: make train ARGS="--dataset mnist --root data"
 PYTHON ?= python3
 BIN := .venv/bin
-# The lowest Python too, where it is installed; a name alone is not enough, as pyenv has a python3.10
-# that only says it is not there.
-LOWEST_PYTHON ?= $(shell python3.10 -c "" 2>/dev/null && echo python3.10 || echo $(PYTHON))
+# The lowest Python that runs; from 3.12 on some of the lowest versions have no wheel. pyenv has a
+# python3.10 that only says it is not installed, so each is started.
+LOWEST_PYTHON ?= $(shell for python in python3.10 python3.11; do \
+	$$python -c "" 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
 LOWEST := .venv-lowest
 
 .PHONY: train test test-lowest lint clean

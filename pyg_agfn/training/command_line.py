@@ -44,7 +44,7 @@ def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str
     own = sorted(given.keys() - (set(PLACES) - {"out"}))
     if own:
         names = " ".join(map(flag_of, own))
-        raise InputError(f"--resume goes on with the run's own options: leave out {names}")
+        raise InputError(f"--resume continues with the run's own options: leave out {names}")
     return folder, given
 
 
@@ -57,7 +57,7 @@ def _parser() -> OneLineParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="options as JSON")
     parser.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with the run of this folder"
+        "--resume", type=Path, metavar="RUN", help="continue the run of this folder"
     )
     hints = get_type_hints(TrainOptions)
     for spec in dataclasses.fields(TrainOptions):

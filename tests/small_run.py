@@ -7,12 +7,8 @@ from typing import Any
 from pyg_agfn.training import TrainOptions
 
 #: For a few images of 12x12.
-TINY_MODEL: dict[str, Any] = {
-    "backbone": "small-cnn",
-    "image_size": 12,
-    "batch_size": 8,
-    "feature_dim": 16,
-}
+TINY_BASELINE: dict[str, Any] = {"backbone": "small-cnn", "image_size": 12, "batch_size": 8}
+TINY_MODEL: dict[str, Any] = {**TINY_BASELINE, "feature_dim": 16}
 
 
 def small_run(out: Path, **given) -> TrainOptions:

@@ -27,7 +27,7 @@ READERS: dict[str, Callable[[object], object]] = {
     "RAFDB": RAFDB,
     "MNIST": MNIST,
     "ImageFolder": ImageFolder,
-    "lists": read_lines,
+    "lists": lambda path: list(read_lines(path)),
     "load_run": load_run,
     "load_answers": load_answers,
     "read_history": read_history,

@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         InputError: The file cannot be read, is no regular file, is longer than a list can be, or
             is no text.
     """
-    with _open_list(Path(path)) as file:
+    with _open_list(as_path(path, "path of the list")) as file:
         for number, line in _lines(file):
             try:
                 cells = next(csv.reader([line], strict=True), [])

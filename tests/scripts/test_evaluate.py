@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from small_ferplus import write_ferplus
-from small_run import TINY_MODEL, small_run
+from small_run import TINY_BASELINE, small_run
 
 from pyg_agfn.training import TrainOptions, train_methods
 
@@ -71,7 +71,7 @@ def test_many_classes_take_little_room(script, tmp_path):
         epochs=1,
         out=tmp_path / "runs",
         cache=tmp_path / "cache",
-        **{**TINY_MODEL, "image_size": 4},
+        **{**TINY_BASELINE, "image_size": 4},
     )
     train_methods(options, Console(quiet=True))
     run = options.out / "folder-baseline-noise0-seed0"
@@ -120,7 +120,7 @@ def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tm
         pretrain_epochs=1,
         out=tmp_path / "runs",
         cache=tmp_path / "cache",
-        **TINY_MODEL,
+        **TINY_BASELINE,
     )
     train_methods(options, Console(quiet=True))
     command = ["evaluate.py", "--checkpoint", options.out / "ferplus-agfn-noiselist-seed0"]

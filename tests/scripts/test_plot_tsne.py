@@ -100,7 +100,13 @@ def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path
     from pyg_agfn import training
     from pyg_agfn.training import options
 
-    small = {"train_size": 60, "epochs": 2, "pretrain_epochs": 1, "feature_dim": 16}
+    small = {
+        "train_size": 60,
+        "batch_size": 6,
+        "epochs": 2,
+        "pretrain_epochs": 1,
+        "feature_dim": 16,
+    }
     monkeypatch.setitem(
         options.DATASET_DEFAULTS, "digits", {**options.DATASET_DEFAULTS["digits"], **small}
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
-from small_run import TINY_MODEL
+from small_run import TINY_BASELINE
 
 #: Title and clearing of a terminal, C1, right-to-left, isolate, zero width, halves of pairs.
 HOSTILE = "\x1b]0;x\x07\x1b[2J\x9b31m\u202e\u2066\u200b\r\udce9"
@@ -62,7 +62,7 @@ def train_on_hostile_names(script, run: Path, tmp_path: Path):
     (photos / "middle" / "0.png").rename(photos / "middle" / os.fsdecode(BYTES + b".png"))
     (photos / "middle" / os.fsdecode(BYTES + b"broken.png")).write_text("no image")
     out = tmp_path / os.fsdecode(BYTES + b"runs")
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in TINY_MODEL.items()]
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in TINY_BASELINE.items()]
     arguments += ["--dataset", "folder", "--root", photos, "--method", "baseline", "--out", out]
     arguments += ["--epochs", 1, "--skip-bad"]
     done = script("train_pyg.py", *arguments)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from small_run import TINY_MODEL
+from small_run import TINY_BASELINE
 
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError
@@ -37,7 +37,7 @@ def test_a_run_says_what_it_does_to_images_and_keeps_it(tmp_path, wide_photos):
         method=("baseline",),
         epochs=1,
         out=tmp_path / "runs",
-        **{**TINY_MODEL, "image_size": 8, "resize": "pad"},
+        **{**TINY_BASELINE, "image_size": 8, "resize": "pad"},
     )
     train_methods(options, Console(file=shown, width=200))
     lines = shown.getvalue().splitlines()

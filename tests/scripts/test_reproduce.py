@@ -38,7 +38,7 @@ def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
 
 
 def test_a_figure_of_which_nothing_is_chosen_is_not_drawn(script):
-    small = [*SMALL[:-3], "--method", "gce"]
+    small = [*SMALL[:5], "--method", "gce"]  # without --feature-dim, which gce has not
     result = script("reproduce.py", "--figure", 4, *small)
     assert result.returncode == 0, result.stderr
     assert "figure-4 is not drawn: it shows baseline, center-loss, agfn, and none" in result.stdout

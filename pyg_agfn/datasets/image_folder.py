@@ -148,9 +148,10 @@ def _find_splits(root: Path, ignored: Ignored) -> tuple[Path, Path] | None:
     train, test = _pick(folders, TRAIN_FOLDERS), _pick(folders, TEST_FOLDERS)
     if train and test:
         for folder in folders:
-            if folder not in (train[0], test[0]):
-                # What it holds otherwise does not matter: it is left out as a whole.
-                ignored.unused[folder.name] = len(list_images(folder, Ignored()))
+            # What another folder holds beside images does not matter: it is left out as a whole.
+            left_out = [] if folder in (train[0], test[0]) else list_images(folder, Ignored())
+            if left_out:
+                ignored.unused[folder.name] = len(left_out)
         _count_beside(files, ignored)
         return train[0], test[0]
     for folder in [*train, *test]:

@@ -192,8 +192,9 @@ def _read_classes(folder: Path, ignored: Ignored) -> _Classes:
                 f"{inner.name} and so on of it"
             )
     if len(folders) < 2:
-        inner_folders = [f.name for f in _content(folders[0])[0]] if folders else []
-        way = f"; {folders[0]} has more: give that, if they are the classes" * bool(inner_folders)
+        way = ""
+        if folders and _content(folders[0])[0]:
+            way = f"; {folders[0]} has more: give that, if they are the classes"
         raise InputError(
             f"--root: {folder} has {len(folders)} class folders; expected at least two, each with "
             f"its images{way}"

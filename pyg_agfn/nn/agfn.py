@@ -4,7 +4,7 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -14,7 +14,7 @@ from pyg_agfn.distributed import gather_rows, own_rows, world_size
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
 from pyg_agfn.transforms.checks import check_choice, check_count, check_nodes
-from pyg_agfn.transforms.similarity_edges import Mode
+from pyg_agfn.transforms.similarity_edges import MODES, Mode
 
 Propagation = Literal["dense", "edges", "tiles"]
 
@@ -71,8 +71,8 @@ class AGFN(nn.Module):
         super().__init__()
         for name, size in (("in", in_channels), ("out", out_channels), ("hidden", hidden_channels)):
             check_count(f"{name}_channels", size)
-        check_choice("eval_mode", eval_mode, Mode)
-        check_choice("propagation", propagation, Propagation)
+        check_choice("eval_mode", eval_mode, MODES)
+        check_choice("propagation", propagation, get_args(Propagation))
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels

@@ -1,6 +1,6 @@
 """Which training images make a good reference bank."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,7 @@ def choose_references(
     Raises:
         ValueError: Unknown choice, a size below 1, or another number of labels than of features.
     """
-    check_choice("choice", choice, Choice)
+    check_choice("choice", choice, get_args(Choice))
     check_count("size", size)
     check_labels("labels", labels.to(features.device), features)
     size = min(size, len(labels))

@@ -19,7 +19,7 @@ from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
 from pyg_agfn.transforms.checks import check_choice, full_precision, is_exporting
-from pyg_agfn.transforms.similarity_edges import Mode, Tiles
+from pyg_agfn.transforms.similarity_edges import MODES, Mode, Tiles
 
 
 def normalize_in_tiles(
@@ -64,7 +64,7 @@ def normalize_in_tiles(
                 raise ValueError('feature_gradient=True needs propagation="dense"')
             alpha, beta = edges.parameters_by_pair(tiles.num_pairs())
             mode = edges.mode if mode is None else mode
-            check_choice("mode", mode, Mode)
+            check_choice("mode", mode, MODES)
             if mode == "expectation":
                 return _normalize_expected(h, tiles, alpha, beta).unsqueeze(0)
             slope = edges.estimator == "probability"

@@ -4,7 +4,7 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from pyg_agfn.transforms.checks import (
 )
 from pyg_agfn.transforms.estimators import scale_gradient, straight_through
 from pyg_agfn.transforms.similarity_edges import (
+    MODES,
     Mode,
     Pairs,
     SimilarityEdges,
@@ -175,8 +176,8 @@ class PoissonEdges(SimilarityEdges):
     ) -> None:
         super().__init__(pairs, tile_size)
         check_count("num_samples", num_samples)
-        check_choice("mode", mode, Mode)
-        check_choice("estimator", estimator, Estimator)
+        check_choice("mode", mode, MODES)
+        check_choice("estimator", estimator, get_args(Estimator))
         check_number("alpha", alpha)
         check_number("beta", beta)
         self.initial = (float(alpha), float(beta))
@@ -251,7 +252,7 @@ class PoissonEdges(SimilarityEdges):
     ) -> Tensor:
         check_nodes(x, batch)
         mode = self.mode if mode is None else mode
-        check_choice("mode", mode, Mode)
+        check_choice("mode", mode, MODES)
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)

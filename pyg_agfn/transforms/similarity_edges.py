@@ -8,7 +8,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ from pyg_agfn.transforms.checks import (
 from pyg_agfn.transforms.data_edges import check_graphs, put_edges
 
 Mode = Literal["sample", "expectation"]
+#: The same as a tuple, which a compiled forward pass can compare with.
+MODES: tuple[str, ...] = get_args(Mode)
 Pairs = Literal["sampled", "all"]
 
 
@@ -145,7 +147,7 @@ class SimilarityEdges(BaseTransform, nn.Module):
         if tile_size is not None:
             check_count("tile_size", tile_size)
         self.tile_size = tile_size
-        check_choice("pairs", pairs, Pairs)
+        check_choice("pairs", pairs, get_args(Pairs))
         self.pairs = pairs
 
     @abstractmethod

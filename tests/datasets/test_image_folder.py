@@ -76,6 +76,7 @@ def test_a_small_class_beside_large_ones_is_tested_too(tmp_path, counts):
     ("counts", "complaint"),
     [
         ({"a": 5}, "has 1 class folders"),
+        ({}, "has 0 class folders; expected at least two"),
         ({"a": 5, "b": 0, "c": 0}, "folder .*b, .*c has no image .*add some or remove the folder"),
         ({"a": 5, "b": 1}, "class b has one image"),
     ],

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from packaging.version import Version
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
@@ -147,6 +148,13 @@ def test_a_compiled_layer_is_the_same():
         torch.testing.assert_close(other, one)
 
 
+#: Of 2.4, torch.export can neither train batch normalization nor leave a batch's size open here.
+exports = pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.5"), reason="torch.export of torch 2.4"
+)
+
+
+@exports
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_layer_keeps_the_gradient_of_every_pair():
     agfn = layer("dense")
@@ -162,6 +170,7 @@ def test_an_exported_layer_keeps_the_gradient_of_every_pair():
         torch.testing.assert_close(found[name].grad, parameter.grad, msg=name)
 
 
+@exports
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_layer_takes_batches_of_any_size():
     agfn = layer("dense").eval()

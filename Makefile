@@ -2,14 +2,23 @@
 # Options reach the script by ARGS: make train ARGS="--dataset mnist --root data"
 PYTHON ?= python3
 BIN := .venv/bin
+# The lowest Python that runs; from 3.12 on some of the lowest versions have no wheel. pyenv has a
+# python3.10 that only says it is not installed, so each is started.
+LOWEST_PYTHON ?= $(shell for python in python3.10 python3.11; do \
+	$$python -c "" 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
+LOWEST := .venv-lowest
 
-.PHONY: train test lint clean
+.PHONY: train test test-lowest lint clean
 
 train: .venv/ready
 	$(BIN)/python scripts/train_pyg.py $(ARGS)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The same tests with every package at exactly the lowest version that pyproject.toml declares.
+test-lowest: $(LOWEST)/ready
+	$(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -22,5 +31,15 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
+# Only wheels: where a version has none for this Python, pip says so instead of compiling.
+$(LOWEST)/ready: pyproject.toml
+	@echo "lowest versions on $$($(LOWEST_PYTHON) --version); another by LOWEST_PYTHON=..."
+	$(LOWEST_PYTHON) -m venv $(LOWEST)
+	sed -n '/^dependencies = /,/^dev = /p' pyproject.toml | grep -oE '"[^"]+>=[^"]+"' \
+		| tr -d '"' | sed 's/>=/==/' > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		-c $(LOWEST)/lowest.txt -e ".[dev]"
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv $(LOWEST)

@@ -35,18 +35,18 @@ def block(fan_in: int, fan_out: int) -> list[nn.Module]:
 layers = [*block(1, 32), *block(32, 64), nn.MaxPool2d(2), *block(64, 128), *block(128, 128)]
 embed = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 model = nn.Sequential(embed, nn.Linear(128, 10))
-# Labels are trusted for three epochs, before the network memorizes the wrong ones.
+# Labels are trusted for two epochs, before the network memorizes the wrong ones.
 corrector = NeighborLabelCorrection(
-    num_classes=10, feature_dim=128, warmup_steps=3 * len(loader), teacher=embed
+    num_classes=10, feature_dim=128, warmup_steps=2 * len(loader), teacher=embed
 )
-groups = [{"params": model.parameters()}, {"params": corrector.parameters(), "weight_decay": 0}]
+graph = {"params": corrector.edges.parameters(), "lr": 0.02, "weight_decay": 0}
+groups = [{"params": model.parameters()}, graph]
 optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9, weight_decay=5e-4)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.epochs * len(loader))
 
 for _ in range(arguments.epochs):
     for batch, given, index in loader:
-        z = corrector.teacher_features(embed, batch)  # of the averaged network
-        out = corrector(z, given, index)
+        out = corrector(corrector.teacher_features(embed, batch), given, index)
         loss = F.cross_entropy(model(batch), out.targets)
         if out.loss is not None:  # of the graph's alpha and beta
             loss = loss + out.loss

@@ -1,4 +1,4 @@
-"""What the scripts share: errors as one line, and their exit codes."""
+"""What the scripts share: errors as one line, their exit codes, and what reaches a terminal."""
 
 import argparse
 import io
@@ -6,15 +6,28 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 from pyg_agfn.errors import InputError, InterruptedRunError, printable
 
+#: Said at the end of every script's ``--help``.
+EXIT_CODES = (
+    "exit codes: 0 done; 1 done, but for images or runs that are named; 2 bad input or no room, in "
+    "one line; 130 Ctrl-C; 141 the reader of the output has gone; 143 SIGTERM"
+)
+
 
 class OneLineParser(argparse.ArgumentParser):
-    """Raises :class:`InputError` where argparse would print all options and exit."""
+    """Raises :class:`InputError` where argparse would print all options and exit.
+
+    The help ends in :data:`EXIT_CODES`.
+    """
+
+    def __init__(self, *, epilog: str = "", **settings: Any) -> None:
+        super().__init__(epilog=f"{epilog} {EXIT_CODES}".strip(), **settings)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (--help lists the options)")
@@ -25,9 +38,25 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class PlainConsole(Console):
+    """Prints names as they are: ``[b]`` in one is no markup, ``:cat:`` no cat.
+
+    What does not print, such as an escape sequence in a file of an untrusted source, is escaped in
+    all that is printed as text: lines, cells, titles and captions.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Text as Rich is to show it."""
+        lines = (printable(line, max(len(line), 1)) for line in text.split("\n"))
+        return super().render_str("\n".join(lines), **settings)
+
+
 def make_console() -> Console:
-    """A console that prints names as they are: ``[b]`` in one is no markup, ``:cat:`` no cat."""
-    return Console(markup=False, emoji=False)
+    """The console of every script."""
+    return PlainConsole()
 
 
 def run_script(name: str, main: Callable[[], int]) -> NoReturn:
@@ -45,7 +74,7 @@ def run_script(name: str, main: Callable[[], int]) -> NoReturn:
             print(f"{name}: error: {error}", file=sys.stderr)
         code = 2
     except InterruptedRunError as interruption:
-        print(f"{name}: {interruption}", file=sys.stderr)
+        print(f"{name}: {printable(str(interruption))}", file=sys.stderr)
         code = interruption.code
     except KeyboardInterrupt:
         print(f"{name}: interrupted; what is saved is kept", file=sys.stderr)
@@ -55,6 +84,10 @@ def run_script(name: str, main: Callable[[], int]) -> NoReturn:
         code = 141
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        print(f"{name}: error: {printable(where)}{error.strerror or error}", file=sys.stderr)
+        reason = printable(str(error.strerror or error))
+        print(f"{name}: error: {printable(where)}{reason}", file=sys.stderr)
+        code = 2
+    except MemoryError:
+        print(f"{name}: error: there is not enough memory for this", file=sys.stderr)
         code = 2
     sys.exit(code)

@@ -13,6 +13,7 @@ the mean of the processes' gradients (:func:`average_gradients`), so a loss is t
 process's *own* samples: their mean is the mean over the batch.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,12 @@ from torch import Tensor, nn
 def world_size() -> int:
     """Number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def launched_processes() -> tuple[int, int]:
+    """How many processes torchrun has started on this machine and in all, before they have met."""
+    here, everywhere = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    return here, everywhere
 
 
 def rank() -> int:
@@ -53,13 +60,27 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        grad = grad.clone(memory_format=torch.contiguous_format)
+        own: Tensor = _SumOwnRows.apply(grad)
+        return own
+
+
+class _SumOwnRows(torch.autograd.Function):
+    # Own rows of the sum over the processes: the transpose of _GatherRows. Autograd cannot
+    # differentiate a collective, so a second derivative needs this operation, too.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone(memory_format=torch.contiguous_format)
         if dist.get_backend() == "nccl":
-            own = torch.empty_like(grad[own_rows(len(grad))])
-            dist.reduce_scatter_tensor(own, grad)
+            own = torch.empty_like(x[own_rows(len(x))])
+            dist.reduce_scatter_tensor(own, x)
             return own
-        dist.all_reduce(grad)
-        return grad[own_rows(len(grad))]
+        dist.all_reduce(x)
+        return x[own_rows(len(x))].clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        rows: Tensor = _GatherRows.apply(grad)
+        return rows
 
 
 class _SumOver(torch.autograd.Function):

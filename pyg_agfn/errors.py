@@ -1,11 +1,14 @@
 """The exceptions that scripts turn into a line and an exit code."""
 
+import os
+from pathlib import Path
+
 
 def printable(text: str, limit: int = 4000) -> str:
     """The text on one line, as a terminal can be given it.
 
     What does not print, such as a newline, an escape sequence or half of a surrogate pair, is
-    escaped: names come from files that a stranger may have made. The middle of a text of more than
+    escaped: names come from files of untrusted sources. The middle of a text of more than
     ``limit`` characters is left out.
     """
     if len(text) > limit:
@@ -22,6 +25,23 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+
+def as_path(value: object, name: str) -> Path:
+    """A path from text or from a path-like object.
+
+    Args:
+        value: What was given.
+        name: What the argument is called.
+
+    Raises:
+        InputError: It is something else.
+    """
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(path, str):
+        kind = "" if value is None else f" ({type(value).__name__})"
+        raise InputError(f"{name} must be a path, got {printable(repr(value), 80)}{kind}")
+    return Path(path)
 
 
 class InterruptedRunError(Exception):

@@ -18,4 +18,4 @@ def generator_for(purpose: Purpose, seed: int) -> torch.Generator:
     Source: NumPy's ``SeedSequence``, by which seeds are spread.
     """
     spread = np.random.SeedSequence(seed % 2**64, spawn_key=tuple(purpose.encode()))
-    return torch.Generator().manual_seed(int(spread.generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(int(spread.generate_state(1, np.uint64)[0]) >> 1)

@@ -1,8 +1,12 @@
 """Predictions for image files, each with the training images that shaped it."""
 
+import heapq
 import os
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +14,18 @@ import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.batches import to_float
-from pyg_agfn.datasets.image_cache import decode
-from pyg_agfn.datasets.image_folder import ENDINGS
-from pyg_agfn.errors import InputError
+from pyg_agfn.datasets.image_file import decode
+from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
+from pyg_agfn.datasets.image_memory import OutOfMemoryError
+from pyg_agfn.datasets.image_pixels import Pixels
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.run_folder import Run
 
 #: Pixels of the images that are classified at once: memory does not grow with their size.
 PIXELS = 1 << 20
+#: Threads that decode files ahead of the model, at most.
+THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,11 @@ class Prediction:
     @property
     def top_two(self) -> list[tuple[str, float]]:
         """The two likeliest classes with their probabilities, likeliest first."""
-        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:2]
+        return self.top(2)
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The likeliest classes with their probabilities, likeliest first."""
+        return heapq.nlargest(count, self.probabilities.items(), key=lambda item: item[1])
 
     @property
     def margin(self) -> float:
@@ -67,11 +79,15 @@ class Prediction:
         (_, first), (_, second) = self.top_two
         return first - second
 
-    def as_json(self) -> dict[str, object]:
-        """What ``predict.py --format json`` prints of it."""
+    def as_json(self, top: int | None = None) -> dict[str, object]:
+        """What ``predict.py --format json`` prints of it.
+
+        Args:
+            top: Probabilities of this many classes only, the likeliest first.
+        """
         return {
             "file": str(self.file),
-            "probabilities": self.probabilities,
+            "probabilities": self.probabilities if top is None else dict(self.top(top)),
             "top": [{"class": name, "probability": p} for name, p in self.top_two],
             "margin": self.margin,
             "own_weight": self.own_weight,
@@ -81,18 +97,25 @@ class Prediction:
         }
 
 
-def find_images(paths: Iterable[Path]) -> list[Path]:
+def find_images(paths: Iterable[Path], ignored: Ignored | None = None) -> list[Path]:
     """The files as given, and all images in the folders among them, in the order of their names.
+
+    Args:
+        paths: Files and folders.
+        ignored: Counts what in the folders is no image, and is left out.
 
     Raises:
         InputError: A path does not exist, or a folder has no image.
     """
+    ignored = Ignored() if ignored is None else ignored
     files: list[Path] = []
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        path = as_path(path, "path")
         if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
-            found = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
+            found = list_images(path, ignored)
             if not found:
-                raise InputError(f"{path}: has no image ({' '.join(ENDINGS)})")
+                left = f"; {ignored}" if ignored else ""
+                raise InputError(f"{path}: has no image ({' '.join(ENDINGS)}){left}")
             files += found
         elif os.path.exists(path):
             files.append(path)
@@ -101,47 +124,70 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_images(run: Run, files: Sequence[Path]) -> tuple[list[Path], Tensor, list[str]]:
-    """Images of any size and mode, brought to what the model was trained on.
+def predict(
+    run: Run,
+    files: Iterable[Path],
+    num_references: int = 5,
+    batch_size: int = 256,
+    report: Callable[[str], None] | None = None,
+) -> Generator[Prediction, None, None]:
+    """Classifies image files of any size and mode, each by itself, in their order.
 
-    Returns:
-        The files that could be read, their images as uint8 (n, C, H, W), and a line for each file
-        that could not.
+    They are read while the predictions are taken: no more than two batches of them are in memory,
+    however many files there are. On the device that the run's model is on.
+
+    Args:
+        run: A run read back.
+        files: The images; they may have no end.
+        num_references: References listed for each image.
+        batch_size: Images at once, at most; fewer large ones. It changes no answer.
+        report: Is told a line of each file that cannot be read, and the others are classified.
+
+    Raises:
+        InputError: A file cannot be read and there is no ``report``, or an answer is no number, as
+            weights that are out of all proportion give it.
+        OutOfMemoryError: There is not the memory for an image.
     """
-    size = (run.card.height, run.card.width)
-    readable, images, broken = [], [], []
-    for file in files:
-        try:
-            images.append(decode(file, size, run.card.channels))
-            readable.append(file)
-        except InputError as error:
-            broken.append(str(error))
-    shape = (0, run.card.channels, *size)
-    return readable, torch.from_numpy(np.stack(images) if images else np.empty(shape)), broken
+    batch_size = _fitting(run, batch_size)
+    named: list[Path] = []
+    images: list[Pixels] = []
+    for file, pixels in _decoded(run, files, batch_size):
+        if isinstance(pixels, InputError):
+            if report is None:
+                raise pixels
+            report(str(pixels))
+            continue
+        named.append(file)
+        images.append(pixels)
+        if len(images) == batch_size:
+            yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
+            named, images = [], []
+    if images:
+        yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
 
 
 @torch.no_grad()
-def predict(
+def classify(
     run: Run, files: Sequence[Path], images: Tensor, num_references: int = 5, batch_size: int = 256
-) -> list[Prediction]:
-    """Classifies each image by itself, with the run's bank where its model has a graph.
+) -> Iterator[Prediction]:
+    """The same for images in memory, uint8 (n, C, H, W) of the model's size.
 
     Args:
         run: A run read back.
         files: What the images are called.
-        images: uint8, (n, C, H, W), of the model's size.
+        images: The images.
         num_references: References listed for each image.
         batch_size: Images at once, at most; fewer large ones. It changes no answer.
 
     Raises:
-        InputError: An answer is no number, as weights that are out of all proportion give it.
+        InputError: An answer is no number.
     """
-    batch_size = max(1, min(batch_size, PIXELS // (run.card.height * run.card.width)))
-    predictions = []
+    batch_size = _fitting(run, batch_size)
+    device = next(run.model.parameters()).device
     listed: list[list[Reference]]
     for start in range(0, len(files), batch_size):
         part = slice(start, start + batch_size)
-        features = run.model.features(to_float(images[part]))
+        features = run.model.features(to_float(images[part].to(device)))
         if run.references is None or not isinstance(run.model, AGFNClassifier):
             probabilities = run.model.head(features).softmax(1)
             own, listed = torch.ones(len(features)), []
@@ -151,12 +197,41 @@ def predict(
             own, listed = _largest_weights(run, features, num_references)
         if not bool(probabilities.isfinite().all() and own.isfinite().all()):
             raise InputError(f"{run.folder}: the model's answers are no numbers; it is broken")
+        probabilities, shares = probabilities.cpu(), own.tolist()
         for i, file in enumerate(files[part]):
             by_class = dict(zip(run.card.classes, probabilities[i].tolist(), strict=True))
             references = listed[i] if listed else []
-            image = images[start + i]
-            predictions.append(Prediction(file, by_class, references, float(own[i]), image))
-    return predictions
+            yield Prediction(file, by_class, references, shares[i], images[start + i])
+
+
+def _fitting(run: Run, batch_size: int) -> int:
+    return max(1, min(batch_size, PIXELS // (run.card.height * run.card.width)))
+
+
+def _decoded(
+    run: Run, files: Iterable[Path], ahead: int
+) -> Iterator[tuple[Path, Pixels | InputError]]:
+    """Each file's pixels, or why it has none; ``ahead`` files are read before their turn."""
+    size, channels = (run.card.height, run.card.width), run.card.channels
+
+    def read(file: Path) -> tuple[Path, Pixels | InputError]:
+        try:
+            return file, decode(file, size, channels, run.card.resize, run.card.white)
+        except OutOfMemoryError:  # no fault of the image
+            raise
+        except InputError as error:
+            return file, error
+
+    remaining = iter(files)
+    pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
+    try:
+        waiting = deque(pool.submit(read, file) for file in islice(remaining, ahead))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(read, file) for file in islice(remaining, 1))
+            yield done
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _largest_weights(

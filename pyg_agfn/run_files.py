@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.errors import InputError, as_path, printable
 
 #: Most bytes of a JSON file; read, it takes up to some 25 times as many.
 JSON_LIMIT = 1 << 20
@@ -48,6 +48,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, no file, larger than the limit, or holds no JSON object.
     """
+    path = as_path(path, "path")
     try:
         size = check_file(path)
         if size > limit:

@@ -15,6 +15,7 @@ its files and the limits below say (``SECURITY.md``).
 """
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
+from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
 from pyg_agfn.rivals import SCNClassifier
 from pyg_agfn.run_files import (
@@ -56,11 +58,14 @@ BEST = "agfn-best"
 
 FORMAT = 1
 
+#: Fields of ``model.json`` that older runs do not have.
+LATER = ("resize", "white_integer", "white_float")
+
 #: Most of anything that a card counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
 #: Fewest and most pixels of an image's side.
 SIDES = (4, 2048)
-#: Most bytes of ``bank.json``, which names the references.
+#: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
 NAMES_LIMIT = 16 << 20
 
 
@@ -79,10 +84,14 @@ class ModelCard:
         samples: Graphs drawn of a mini-batch.
         alpha, beta: Initial parameters of the Poisson graph.
         threshold: Cosine above which ``threshold-gcn`` joins.
+        resize: How images of another shape were brought to this size.
+        white_integer, white_float: What was white in images of more than 8 bits; null: there were
+            none.
         format: Version of the run folder.
 
     Raises:
-        InputError: A height or width that no model is made for.
+        InputError: A height or width that no model is made for, or more classes, or longer names of
+            them, than a run folder keeps.
     """
 
     method: Method
@@ -97,6 +106,9 @@ class ModelCard:
     alpha: float = 1.0
     beta: float = 0.0
     threshold: float = 0.5
+    resize: Resize = "stretch"
+    white_integer: int | None = None
+    white_float: int | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -105,6 +117,20 @@ class ModelCard:
                 f"images of height {self.height} and width {self.width}: a model takes {SIDES[0]} "
                 f"to {SIDES[1]} pixels a side; --image-size brings them there"
             )
+        # Said before a training: what is written must be what load_run reads.
+        if len(self.classes) > MAX_SIZE:
+            raise InputError(f"{len(self.classes):,} classes: a model takes at most {MAX_SIZE:,}")
+        size = sum(len(json.dumps(name)) for name in self.classes)
+        if size > NAMES_LIMIT // 2:
+            raise InputError(
+                f"the names of the {len(self.classes):,} classes take {size:,} bytes, where "
+                f"{NAMES_LIMIT // 2:,} are the most; shorten them"
+            )
+
+    @property
+    def white(self) -> White:
+        """What is white in images of more than 8 bits."""
+        return White(self.white_integer, self.white_float)
 
     def build(self) -> BaselineClassifier:
         """The model, with weights drawn from the global generator, the backbone's first."""
@@ -179,7 +205,7 @@ def label_of_folder(folder: Path, card: ModelCard) -> str:
     Raises:
         InputError: The file is there and cannot be read.
     """
-    config = folder / "config.json"
+    config = as_path(folder, "run folder") / "config.json"
     recipe = read_json(config).get("recipe") if config.exists() else None
     return run_label(card.method, recipe)
 
@@ -213,7 +239,7 @@ def load_answers(folder: Path) -> Answers:
     Raises:
         InputError: The file is missing or broken.
     """
-    path = folder / "answers.safetensors"
+    path = as_path(folder, "run folder") / "answers.safetensors"
     found = read_header(path)
     logits, labels = (found.get(name, Kind("", ())) for name in ("logits", "labels"))
     if (
@@ -236,7 +262,7 @@ def load_run(folder: Path) -> Run:
         InputError: A file is missing, broken, of another version, or does not fit the others; the
             message says which and what.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "run folder")
     path = folder / "model.json"
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
@@ -278,13 +304,15 @@ def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> Re
 
 
 def _read_card(path: Path) -> ModelCard:
-    content = read_json(path)
+    content = read_json(path, NAMES_LIMIT)
     if content.get("format") != FORMAT:
         found = repr(content.get("format"))
         raise InputError(
             f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
         )
     fields = {field.name: field for field in dataclasses.fields(ModelCard)}
+    # Runs of before these were saved had no choice.
+    content = {**{name: fields[name].default for name in LATER}, **content}
     if set(content) != set(fields):
         wrong = ", ".join(sorted(set(content) ^ set(fields)))
         raise InputError(f"{path}: missing or unknown: {printable(wrong, 200)}")
@@ -298,6 +326,9 @@ def _read_card(path: Path) -> ModelCard:
         and all(isinstance(name, str) for name in classes)
         and len(set(classes)) == len(classes),
         "channels": content["channels"] in (1, 3) and _is_size(content["channels"]),
+        "resize": content["resize"] in get_args(Resize),
+        "white_integer": _is_white(content["white_integer"], WHITE_INTEGERS),
+        "white_float": _is_white(content["white_float"], WHITE_FLOATS),
         **{name: _is_size(content[name]) for name in sizes},
         **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
     }
@@ -312,6 +343,10 @@ def _read_card(path: Path) -> ModelCard:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIZE
+
+
+def _is_white(value: object, allowed: tuple[int, ...]) -> bool:
+    return value is None or (_is_size(value) and value in allowed)
 
 
 def _is_number(value: object) -> bool:

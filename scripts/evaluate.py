@@ -1,4 +1,4 @@
-"""Evaluates trained runs by every protocol: which company each test image had is always said."""
+"""Evaluates trained runs by every protocol: the batch composition of each figure is named."""
 
 import json
 import sys
@@ -8,12 +8,12 @@ from typing import get_args
 
 import torch
 
-from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.cli import OneLineParser, flag_of, make_console, run_script
 from pyg_agfn.datasets.bad_data import unique, write_skipped
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.ferplus import LabelMode
-from pyg_agfn.errors import InputError
-from pyg_agfn.evaluation import compare, extract_features
+from pyg_agfn.errors import InputError, printable
+from pyg_agfn.evaluation import Shuffled, compare, extract_features
 from pyg_agfn.evaluation.report import (
     Report,
     class_table,
@@ -22,10 +22,10 @@ from pyg_agfn.evaluation.report import (
     protocol_table,
 )
 from pyg_agfn.run_files import refuse_links, write_json
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.run_folder import MAX_SIZE, load_run
 from pyg_agfn.training import make_fabric
 from pyg_agfn.training.run_data import load_run_data
-from pyg_agfn.visualization.confusion import plot_confusion
+from pyg_agfn.visualization.confusion import MOST_CLASSES, plot_confusion
 
 
 def main() -> int:
@@ -40,27 +40,37 @@ def main() -> int:
         help="ferplus: the images that have a label by most votes, or by more than half of them",
     )
     parser.add_argument("--batch-size", type=int, help="of the protocols; training's if not given")
-    parser.add_argument("--draws", type=int, default=10, help="shuffles of the test images")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--draws", type=int, help="shuffles of the test images; training's if not")
+    parser.add_argument(
+        "--seed", type=int, help="of the shuffles; training's if not given, of two runs the first's"
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps; training's if not given")
     parser.add_argument("--cache", type=Path, help="folder for decoded images")
     parser.add_argument(
-        "--skip-bad", action="store_true", help="go on without rows and images that are bad"
+        "--skip-bad", action="store_true", help="leave out rows and images that are bad"
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     arguments = parser.parse_args()
     if len(arguments.checkpoint) > 2:
         parser.error("--checkpoint takes one run, or two to compare")
-    if (arguments.batch_size is not None and arguments.batch_size < 2) or arguments.draws < 1:
-        parser.error("--batch-size must be at least 2, --draws at least 1")
+    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 53:
+        parser.error(f"--seed must be 0 to 2^53 - 1, got {arguments.seed}")
+    for name, least in (("batch_size", 2), ("draws", 1)):
+        value = getattr(arguments, name)
+        if value is not None and not least <= value <= MAX_SIZE:
+            parser.error(f"{flag_of(name)} must be {least} to {MAX_SIZE}, got {value}")
 
-    reports = [report_run(folder, arguments) for folder in arguments.checkpoint]
+    reports: list[Report] = []
+    for folder in arguments.checkpoint:
+        reports.append(report_run(folder, arguments, reports[0].shuffles if reports else None))
     if arguments.format == "json":
         print(json.dumps([report.as_json() for report in reports], indent=2))
         return 0
     console = make_console()
     for folder, report in zip(arguments.checkpoint, reports, strict=True):
         console.print(protocol_table(report), "", class_table(report), "")
-        console.print(f"figures and confusion matrix: {folder}/evaluation.*", highlight=False)
+        written = f"figures and confusion matrix: {folder}/evaluation.*"
+        console.print(printable(written), soft_wrap=True, highlight=False)
     if len(reports) == 2:
         first, second = reports
         if not torch.equal(first.labels, second.labels):
@@ -70,8 +80,11 @@ def main() -> int:
     return 0
 
 
-def report_run(folder: Path, arguments: Namespace) -> Report:
-    """Measures a run and leaves figures and confusion matrix in its folder."""
+def report_run(folder: Path, arguments: Namespace, shuffles: Shuffled | None) -> Report:
+    """Measures a run and leaves figures and confusion matrix in its folder.
+
+    Draws and seed of its shuffles are those of ``shuffles``, if given, else its own.
+    """
     run = load_run(folder)
     given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
     given += [("--device", arguments.device)]
@@ -83,13 +96,17 @@ def report_run(folder: Path, arguments: Namespace) -> Report:
         path = folder / "evaluation-skipped.csv"
         write_skipped(path, skipped)
         print(
-            f"evaluate.py: left out: {len(skipped)} bad rows or images, see {path}",
+            printable(f"evaluate.py: left out: {len(skipped)} bad rows or images, see {path}"),
             file=sys.stderr,
         )
+    shuffles = shuffles or Shuffled(options.batch_size, options.eval_draws, options.seed)
     fabric = make_fabric(options)
-    model = run.model.to(fabric.device)
+    # In training's layout, whose sums a GPU may round otherwise.
+    layout = torch.channels_last
+    model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     bank = None if run.references is None else run.references.bank.to(fabric.device)
-    features = extract_features(model, Batches(test, 256, fabric.device), fabric.autocast())
+    batches = Batches(test, options.batch_size, fabric.device)
+    features = extract_features(model, batches, fabric.autocast())
     report = make_report(
         folder.name,
         run.card.classes,
@@ -97,10 +114,18 @@ def report_run(folder: Path, arguments: Namespace) -> Report:
         bank,
         features,
         test.labels,
-        arguments.batch_size or run.card.batch_size,
-        arguments.draws,
+        arguments.batch_size or options.batch_size,
+        arguments.draws or shuffles.draws,
+        shuffles.seed if arguments.seed is None else arguments.seed,
     )
     write_json(folder / "evaluation.json", report.as_json())
+    if len(run.card.classes) > MOST_CLASSES:
+        print(
+            f"evaluate.py: no picture of the confusion matrix of {len(run.card.classes):,} classes;"
+            f" {printable(str(folder))}/evaluation.json has its counts",
+            file=sys.stderr,
+        )
+        return report
     title = f"{folder.name}: % of each true class, by the bank"
     plot_confusion(report.scores.confusion, run.card.classes, folder / "evaluation.png", title)
     return report

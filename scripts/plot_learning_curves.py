@@ -3,21 +3,36 @@
 from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, run_script
-from pyg_agfn.run_folder import label_of_folder, load_run
-from pyg_agfn.visualization.learning_curves import plot_learning_curves, read_history
+from pyg_agfn.output_files import check_output_file, refuse_existing
+from pyg_agfn.run_folder import load_run
+from pyg_agfn.visualization.learning_curves import (
+    bank_accuracy,
+    plot_learning_curves,
+    read_history,
+)
 from pyg_agfn.visualization.picture_file import check_ending
+from pyg_agfn.visualization.run_titles import run_titles
 
 
 def main() -> int:
     """Draws what the command line asks for; returns the exit code."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
-    parser.add_argument("--out", type=Path, required=True, help="picture, a .png or .svg")
+    parser.add_argument("--out", type=Path, required=True, help="picture, a .png, .svg or .pdf")
+    parser.add_argument("--overwrite", action="store_true", help="replace it if it is there")
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
     check_ending(arguments.out)
-    histories = {label_of_folder(f, load_run(f).card): read_history(f) for f in arguments.runs}
-    plot_learning_curves(histories, arguments.out, arguments.title)
+    if not arguments.overwrite:
+        refuse_existing([arguments.out], "--out")
+    check_output_file(arguments.out, "--out")
+    runs = [load_run(folder) for folder in arguments.runs]
+    titles = run_titles(runs)
+    histories = {title: read_history(run.folder) for title, run in zip(titles, runs, strict=True)}
+    found = {title: bank_accuracy(run.folder) for title, run in zip(titles, runs, strict=True)}
+    bank = {title: accuracy for title, accuracy in found.items() if accuracy is not None}
+    plot_learning_curves(histories, arguments.out, arguments.title, bank)
+    print(f"written: {arguments.out}")
     return 0
 
 

@@ -3,17 +3,27 @@
 Without an argument it draws the digits with 20% wrong labels, and trains what is not there yet.
 """
 
+import argparse
 from pathlib import Path
 
 from rich.console import Console
 
 from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.errors import InputError
+from pyg_agfn.output_files import check_output_file, refuse_existing
+from pyg_agfn.reproduction.grid import same_settings
+from pyg_agfn.run_files import read_json
 from pyg_agfn.run_folder import Method
-from pyg_agfn.training import TrainOptions, train_methods
+from pyg_agfn.training import TrainOptions, resume_run, train_methods
+from pyg_agfn.training.interruption import same_command_resumes
+from pyg_agfn.visualization.embedding import SEED_LIMIT
 from pyg_agfn.visualization.feature_panels import caption, compare_features, save_numbers
+from pyg_agfn.visualization.picture_file import FORMATS, picture_paths
 from pyg_agfn.visualization.tsne import plot_tsne, write_page
 
 DIGITS_METHODS: tuple[Method, ...] = ("baseline", "center-loss", "agfn")
+#: Where the pictures are that no name was given for; git ignores it.
+PICTURES = Path("runs") / "pictures"
 
 
 def main() -> int:
@@ -23,42 +33,93 @@ def main() -> int:
     parser.add_argument("--root", help="folder of the data set, where it is not as in training")
     parser.add_argument("--points", type=int, default=2000, help="images a panel, at most")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of images and of t-SNE")
-    parser.add_argument("--out", type=Path, help="picture, its ending left out")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"picture, with or without its ending (default: a new name in {PICTURES}); its page "
+        "and its numbers are beside it, as .html and .json",
+    )
+    parser.add_argument(
+        "--format", nargs="+", choices=FORMATS, help="endings of the picture (default: png svg)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files of --out that are there"
+    )
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
     if arguments.points < 20:
         parser.error("--points must be at least 20")
+    if not 0 <= arguments.seed < SEED_LIMIT:
+        parser.error(f"--seed must be 0 to {SEED_LIMIT - 1}")
+    base, pictures = output_files(arguments)
+    page, numbers = Path(f"{base}.html"), Path(f"{base}.json")
+    for path in (*pictures, page, numbers):
+        check_output_file(path, "--out")
 
-    runs, out, title = arguments.runs, arguments.out, arguments.title
+    runs, title = arguments.runs, arguments.title
     if not runs:
-        runs = digits_runs(Path("runs"), make_console())
+        with same_command_resumes():
+            runs = digits_runs(Path("runs"), make_console())
         title = title or "Digits, 20% of the training labels wrong"
-    out = out or Path("visualizations") / ("tsne" if arguments.runs else "digits_tsne")
-    out.parent.mkdir(parents=True, exist_ok=True)
     rows = compare_features(runs, arguments.root, arguments.points, arguments.seed)
-    plot_tsne(rows, [Path(f"{out}.png"), Path(f"{out}.svg")], title)
-    write_page(rows, Path(f"{out}.html"), title)
-    save_numbers(rows, Path(f"{out}.json"))
+    plot_tsne(rows, pictures, title)
+    write_page(rows, page, title)
+    save_numbers(rows, numbers)
     print(caption(rows))
-    print(f"written: {out}.png, .svg, .html, .json")
+    print(f"written: {', '.join(map(str, (*pictures, page, numbers)))}")
     return 0
 
 
+def output_files(arguments: argparse.Namespace) -> tuple[Path, list[Path]]:
+    """The pictures, and their name without its ending: none that is there, unless so told."""
+    if arguments.out is not None:
+        base, pictures = picture_paths(arguments.out, arguments.format)
+        if not arguments.overwrite:
+            refuse_existing((*pictures, Path(f"{base}.html"), Path(f"{base}.json")), "--out")
+        return base, pictures
+    name = PICTURES / ("tsne" if arguments.runs else "digits_tsne")
+    base, number = name, 1
+    while list(PICTURES.glob(f"{base.name}.*")):
+        number += 1
+        base = Path(f"{name}-{number}")
+    return picture_paths(base, arguments.format)
+
+
 def digits_runs(folder: Path, console: Console) -> list[Path]:
-    """The digits runs to draw; those that are not finished are trained."""
-
-    def find() -> dict[Method, Path]:
-        return {
-            method: run.parent
-            for method in DIGITS_METHODS
-            for run in sorted(folder.glob(f"digits-{method}-noise0.2-seed0*/metrics.json"))[:1]
-        }
-
-    missing = tuple(method for method in DIGITS_METHODS if method not in find())
+    """The digits runs to draw; what is not there is trained, what was interrupted resumed."""
+    missing = tuple(method for method in DIGITS_METHODS if find_run(folder, method) is None)
+    for method in missing:
+        for config in sorted(folder.glob(f"digits-{method}-*/config.json")):
+            if is_wanted(config, method):
+                console.print(
+                    f"training {method} on the digits, from where it was", highlight=False
+                )
+                resume_run(config.parent, {}, console)
+                break
+    missing = tuple(method for method in missing if find_run(folder, method) is None)
     if missing:
         console.print(f"training {', '.join(missing)} on the digits first")
         train_methods(TrainOptions.for_dataset("digits", method=missing, out=folder), console)
-    return [find()[method] for method in DIGITS_METHODS]
+    found = [find_run(folder, method) for method in DIGITS_METHODS]
+    return [run for run in found if run is not None]
+
+
+def find_run(folder: Path, method: Method) -> Path | None:
+    """A finished run of a method by the default settings."""
+    for metrics in sorted(folder.glob(f"digits-{method}-*/metrics.json")):
+        if is_wanted(metrics.with_name("config.json"), method):
+            return metrics.parent
+    return None
+
+
+def is_wanted(config: Path, method: Method) -> bool:
+    """Whether a run is of the method and of the default settings."""
+    try:
+        return same_settings(
+            read_json(config), TrainOptions.for_dataset("digits", method=(method,))
+        )
+    except InputError:
+        return False
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Prints a table of the paper from a file of results, as Markdown."""
 
+import sys
 from pathlib import Path
+from typing import get_args
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import TARGETS, target_name
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
+from pyg_agfn.training.options import DatasetName
 
 
 def main() -> int:
@@ -19,14 +22,18 @@ def main() -> int:
     which.add_argument("--sweep", action="store_true", help="methods by learning rates")
     which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
     parser.add_argument(
-        "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
+        "--dataset",
+        choices=get_args(DatasetName),
+        help="default: ferplus, for figure 4 mnist, for the ablation digits",
     )
     arguments = parser.parse_args()
     target = target_name(arguments.table, arguments.figure, arguments.sweep)
-    if not arguments.results.is_file():
+    if not arguments.results.exists():
         raise InputError(f"{arguments.results}: there is no such file")
-    records = ResultsFile(arguments.results).records()
-    print(render(target, records, arguments.dataset or TARGETS[target].dataset), end="")
+    results = ResultsFile(arguments.results)
+    if passed_over := results.check_records():
+        print(f"render_results.py: {passed_over}", file=sys.stderr)
+    print(render(target, results.records(), arguments.dataset or TARGETS[target].dataset), end="")
     return 0
 
 

@@ -4,22 +4,35 @@ import argparse
 import os
 from pathlib import Path
 
+from rich.console import Console
+
 from pyg_agfn.cli import OneLineParser, flag_of, make_console, run_script
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.figures import draw_figure
-from pyg_agfn.reproduction.grid import ROWS, TARGETS, grid, own_settings, quick, target_name
+from pyg_agfn.output_files import check_output_file, check_output_folder, refuse_existing
+from pyg_agfn.reproduction.figures import draw_figure, figure_base, figure_files
+from pyg_agfn.reproduction.grid import (
+    QUICK,
+    ROWS,
+    TARGETS,
+    grid,
+    own_settings,
+    quick,
+    target_name,
+)
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
+from pyg_agfn.reproduction.run_grid import Subset, measure_subset, read_subsets, run_grid
 from pyg_agfn.run_folder import BEST
-from pyg_agfn.training import TrainOptions, parse_options
+from pyg_agfn.training import TrainOptions, make_fabric, parse_options
+from pyg_agfn.training.interruption import same_command_resumes
+from pyg_agfn.training.option_uses import USES, refuse_without_effect
 from pyg_agfn.training.options import RECIPES
 
 
 def main() -> int:
     """Runs what the command line asks for; returns 0, or 1 if a run failed."""
     arguments, training = parse_arguments()
-    base = parse_options(training)
+    base = parse_options(training, refuse=False)
     refuse_unheard(arguments, base)
     if arguments.quick:
         base = quick(base)
@@ -27,20 +40,43 @@ def main() -> int:
     if not every:
         rows = ", ".join(TARGETS[arguments.target].rows)
         raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
+    refuse_without_effect(every, arguments.training)
     index, count = arguments.shard
     cells = every[index::count]
     results = ResultsFile(arguments.results or base.out / "results.jsonl")
 
     console = make_console()
-    failed = run_grid(cells, base.out, results, console)
-    for path in arguments.list:
-        measure_subset(cells, base.out, path, results, console)
+    subsets = check_first(arguments, base, results, console)
+    with same_command_resumes():
+        failed = run_grid(cells, base.out, results, console)
+    for subset in subsets:
+        measure_subset(cells, subset, results)
     if arguments.figure in (None, 4):
         print(render(arguments.target, results.records(), base.dataset))
     if arguments.figure:
         points = 200 if arguments.quick else 2000
         print(draw_figure(arguments.target, every, results, arguments.pictures, points))
     return 1 if failed else 0
+
+
+def check_first(
+    arguments: argparse.Namespace, base: TrainOptions, results: ResultsFile, console: Console
+) -> list[Subset]:
+    """Whatever the end of the work needs, asked before any training; returns the lists."""
+    make_fabric(base)
+    check_output_folder(base.out, "--out")
+    if passed_over := results.check():
+        console.print(passed_over, highlight=False)
+    if arguments.figure:
+        own = arguments.pictures is None
+        arguments.pictures = base.out / "pictures" if own else arguments.pictures
+        figure = figure_base(arguments.target, base.dataset, arguments.pictures)
+        files = figure_files(arguments.target, figure)
+        if not own and not arguments.overwrite:
+            refuse_existing(files, "--pictures")
+        for path in files:
+            check_output_file(path, "--pictures")
+    return read_subsets(arguments.list, base, console)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -76,9 +112,16 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every Nth run, from the Ith")
     parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
-    parser.add_argument("--out", type=Path, help="folder of the runs (default: runs/reproduce)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the runs (default: runs/reproduce, with --quick runs/reproduce-quick)",
+    )
     parser.add_argument("--results", type=Path, help="default: results.jsonl in --out")
-    parser.add_argument("--pictures", type=Path, default=Path("visualizations"))
+    parser.add_argument("--pictures", type=Path, help="folder (default: pictures in --out)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace figures of --pictures that are there"
+    )
     parser.add_argument(
         "--list", nargs="+", type=Path, default=[], help="tables 3, 4: lists of test images"
     )
@@ -104,10 +147,14 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
             parser.error(f"--sweep {rate:g}: must be above 0 and finite")
     given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
     arguments.values = {name: values for name, values in given_values.items() if values}
-    arguments.given = {word.split("=")[0] for word in training}
+    arguments.given = {word.split("=")[0].replace("--no-", "--") for word in training}
+    arguments.training = [name for name in USES if flag_of(name) in arguments.given]
     own = set(map(flag_of, (*target.sets, "seed", "noise_file", "recipe")))
     if refused := sorted(arguments.given & own):
         parser.error(f"{' '.join(refused)}: {arguments.target} sets it itself")
+    own = set(map(flag_of, (*QUICK, "train_size", "warmup_epochs"))) if arguments.quick else set()
+    if refused := sorted(arguments.given & own):
+        parser.error(f"{' '.join(refused)}: --quick sets it itself")
     try:
         index, count = map(int, arguments.shard.split("/"))
     except ValueError:

@@ -1,17 +1,14 @@
 """Options of a run of about a second, which several tests train."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from pyg_agfn.training import TrainOptions
 
 #: For a few images of 12x12.
-TINY_MODEL: dict[str, Any] = {
-    "backbone": "small-cnn",
-    "image_size": 12,
-    "batch_size": 8,
-    "feature_dim": 16,
-}
+TINY_BASELINE: dict[str, Any] = {"backbone": "small-cnn", "image_size": 12, "batch_size": 8}
+TINY_MODEL: dict[str, Any] = {**TINY_BASELINE, "feature_dim": 16}
 
 
 def small_run(out: Path, **given) -> TrainOptions:
@@ -24,4 +21,6 @@ def small_run(out: Path, **given) -> TrainOptions:
         "eval_draws": 1,
         "bank_size": 64,
     }
-    return TrainOptions.for_dataset("digits", out=out, **{**small, **given})
+    own = {name: value for name, value in small.items() if name not in given}
+    # By replace(), as a method without a graph would refuse some of them.
+    return dataclasses.replace(TrainOptions.for_dataset("digits", out=out, **given), **own)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import ReferenceBank
-from pyg_agfn.prediction import predict
+from pyg_agfn.prediction import classify
 from pyg_agfn.run_folder import ModelCard, References, load_run, save_model
 from pyg_agfn.training import parse_options
 
@@ -69,7 +69,7 @@ def read_or_refused(folder: Path) -> None:
     def read() -> None:
         run = load_run(folder)
         images = torch.zeros(2, run.card.channels, run.card.height, run.card.width).byte()
-        answers = predict(run, [Path("a.png"), Path("b.png")], images)
+        answers = classify(run, [Path("a.png"), Path("b.png")], images)
         assert all(0 <= answer.margin <= 1 for answer in answers)
 
     said = refusal(read)

@@ -2,8 +2,9 @@ import os
 import sys
 
 import pytest
+from rich.table import Table
 
-from pyg_agfn.cli import make_console, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.errors import InputError, InterruptedRunError
 
 
@@ -27,6 +28,9 @@ def raising(error: BaseException):
         (InterruptedRunError("saved", 143), 143, "some.py: saved"),
         (KeyboardInterrupt(), 130, "some.py: interrupted; what is saved is kept"),
         (OSError(36, "Too long", "x\x1b"), 2, r"some.py: error: x\x1b: Too long"),
+        (InterruptedRunError("runs/\x1b[2J", 130), 130, r"some.py: runs/\x1b[2J"),
+        (OSError(5, "\x1b[2J"), 2, r"some.py: error: \x1b[2J"),
+        (MemoryError(), 2, "some.py: error: there is not enough memory for this"),
         (OSError("no number"), 2, "some.py: error: no number"),
     ],
 )
@@ -49,6 +53,22 @@ def test_what_an_encoding_lacks_is_escaped(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "stdout", out)
         assert exit_code(lambda: print("α \udce9") or 0) == 0
     assert (tmp_path / "out").read_text() == "\\u03b1 \\udce9\n"
+
+
+def test_the_help_names_the_exit_codes():
+    said = " ".join(OneLineParser(epilog="More.").format_help().split())
+    assert "More. exit codes: 0 done; 1 done, but" in said
+    assert all(f"; {code} " in said for code in (2, 130, 141, 143))
+
+
+def test_the_console_escapes_what_does_not_print(capsys):
+    table = Table("\x1b[2J", title="\u202e\ntitle", caption="\x07")
+    table.add_row("\x9b31m")
+    make_console().print("a\x1bb", table, highlight=False)
+    printed = capsys.readouterr().out
+    assert all(c.isprintable() for c in printed if c != "\n")
+    for text in (r"a\x1bb", r"\x1b[2J", r"\u202e", r"\x07", r"\x9b31m"):
+        assert text in printed
 
 
 def test_the_console_shows_names_as_they_are(capsys):

@@ -3,9 +3,11 @@
 import ast
 import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import yaml
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 #: conda-forge's name for a PyPI package, where it is another one.
@@ -58,3 +60,12 @@ def test_what_the_package_imports_is_required_and_nothing_else():
     third_party = imported - set(sys.stdlib_module_names) - {"pyg_agfn"}
     names = {MODULES.get(module, module) for module in third_party}
     assert names == {split(line)[0] for line in requirements()["dependencies"]}
+
+
+def test_what_is_installed_is_allowed():
+    # `make test-lowest` leaves this file; without the comparison it could test newer versions.
+    lowest = (Path(sys.prefix) / "lowest.txt").exists()
+    for name, bound in map(split, requirements()["dependencies"]):
+        installed, declared = Version(metadata.version(name)), Version(bound.removeprefix(">="))
+        installed = Version(installed.public)  # without "+cpu"
+        assert installed == declared if lowest else installed >= declared, name

@@ -10,6 +10,8 @@ from pyg_agfn.errors import InputError, printable
         ("\x1b[2J", r"\x1b[2J"),
         ("a\nb\r\0", r"a\nb\r\x00"),
         ("\udce9\u202e\u2028", r"\udce9\u202e\u2028"),
+        ("\u2066\u200b\u200f\ufeff\U000e0041", r"\u2066\u200b\u200f\ufeff\U000e0041"),
+        ("\x9b31m\x85", r"\x9b31m\x85"),
     ],
 )
 def test_only_what_prints_is_printed(text, shown):

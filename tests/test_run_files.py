@@ -34,7 +34,7 @@ def complaint_of(read, path: Path) -> str:
     [
         (b"[" * 100_000, "recursion"),
         (b'{"a": ' * 100_000, "recursion"),
-        (b'{"a": 1' + b"0" * 5000 + b"}", "4300 digits"),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "4300"),
         (b"\xff\xfe{}", "utf-8"),
         (b"", "Expecting value"),
         (b"null", "must be a JSON object"),
@@ -83,7 +83,7 @@ def test_a_shape_that_is_not_that_of_the_bytes_is_refused(tmp_path, entry):
     [
         (torch.zeros(2, 3), r"a is of shape [2, 3] where the model has [3]"),
         (torch.zeros(3).half(), "a is of type F16 where the model has F32"),
-        (torch.zeros(3, dtype=torch.complex64), "a is of type C64 where the model has F32"),
+        (torch.zeros(3).double(), "a is of type F64 where the model has F32"),
         (torch.zeros(3) > 0, "a is of type BOOL where the model has F32"),
         (torch.tensor([0, torch.nan, 0]), "a is not finite"),
         (torch.tensor([0, -torch.inf, 0]), "a is not finite"),
@@ -93,6 +93,16 @@ def test_tensors_of_another_kind_are_refused(tmp_path, tensor, complaint):
     save_file({"a": tensor}, tmp_path / "a")
     expected = {"a": Kind("F32", (3,))}
     assert complaint in complaint_of(lambda path: read_tensors(path, expected), tmp_path / "a")
+
+
+def test_complex_tensors_are_refused(tmp_path):
+    header = b'{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}'
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 8)
+    complaint = complaint_of(
+        lambda path: read_tensors(path, {"a": Kind("F32", (1,))}), tmp_path / "a"
+    )
+    # safetensors 0.4 knows no such type.
+    assert "is of type C64" in complaint or "cannot be read" in complaint
 
 
 def test_a_tensor_with_a_name_for_terminals_is_named_in_print(tmp_path):

@@ -261,3 +261,22 @@ def test_a_run_is_called_by_its_method_and_agfn_by_its_recipe_too(tmp_path):
     assert label_of_folder(tmp_path, card) == "agfn"
     (tmp_path / "config.json").write_text('{"recipe": "best"}')
     assert label_of_folder(tmp_path, card) == "agfn-best"
+
+
+def test_as_many_classes_as_can_be_saved_can_be_read(tmp_path):
+    names = tuple(f"class {i:05d} of many" for i in range(1 << 16))
+    many = ModelCard("baseline", "small-cnn", names, 1, 8, 8)
+    save_model(tmp_path, many, many.build(), None)
+    assert load_run(tmp_path).card == many
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        ([str(i) for i in range((1 << 16) + 1)], "65,537 classes"),
+        (["a" * 5_000_000, "b" * 5_000_000], "10,000,004 bytes"),
+    ],
+)
+def test_classes_that_could_not_be_read_back_are_refused_before_training(names, complaint):
+    with pytest.raises(InputError, match=complaint):
+        ModelCard("baseline", "small-cnn", tuple(names), 1, 8, 8)

@@ -1,12 +1,12 @@
 """Rows and images of a data set that cannot be used: all of them reported, or gone on without."""
 
-import csv
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.csv_text import csv_row
+from pyg_agfn.errors import InputError, as_path, printable
 
 T = TypeVar("T")
 
@@ -135,11 +135,12 @@ def write_skipped(path: Path, items: Iterable[BadItem]) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    path = as_path(path, "path")
     try:
         path.unlink(missing_ok=True)
         with path.open("x", newline="", encoding="utf-8") as file:  # x: through no link
-            writer = csv.writer(file)
-            writer.writerow(["list", "row", "image", "reason"])
-            writer.writerows((i.source, i.row or "", i.image, i.reason) for i in items)
+            file.write(csv_row(["list", "row", "image", "reason"]))
+            for item in items:
+                file.write(csv_row([item.source, item.row or "", item.image, item.reason]))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None

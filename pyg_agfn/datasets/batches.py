@@ -107,7 +107,7 @@ class Batches:
         self,
         dataset: ImageDataset,
         batch_size: int,
-        device: torch.device,
+        device: torch.device | str,
         shuffle: bool = False,
         augmented: bool = False,
         seed: int = 0,
@@ -115,6 +115,7 @@ class Batches:
         workers: int = 0,
     ) -> None:
         self.images = dataset.images
+        device = torch.device(device)
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.images.numel() < free // 2:

@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
+from pyg_agfn.datasets.image_pixels import Resize, check_resize
 
 
 class Digits(ImageDataset):
@@ -19,11 +20,20 @@ class Digits(ImageDataset):
         train: The 1,347 training images, or the 450 test images.
         image_size: Side in pixels; 8 if not given.
         cache_dir: Not used: there is nothing to decode.
+        resize: Changes nothing: the images are square.
+
+    Raises:
+        InputError: ``resize`` or ``image_size`` is out of its range.
     """
 
     def __init__(
-        self, train: bool = True, image_size: int | None = None, cache_dir: Path | None = None
+        self,
+        train: bool = True,
+        image_size: int | None = None,
+        cache_dir: Path | None = None,
+        resize: Resize = "stretch",
     ) -> None:
+        check_resize(resize)
         pixels, labels = load_digits(return_X_y=True)
         rows = train_test_split(
             np.arange(len(labels)), test_size=0.25, stratify=labels, random_state=0
@@ -31,7 +41,7 @@ class Digits(ImageDataset):
         chosen = np.sort(rows[0 if train else 1])
         images = (pixels[chosen].reshape(-1, 1, 8, 8) * (255 / 16)).round().astype(np.uint8)
         super().__init__(
-            resize_grey(images, image_size),
+            resize_grey(images, image_size, resize),
             labels[chosen],
             [str(digit) for digit in range(10)],
             [f"digits/{row:04d}" for row in chosen],

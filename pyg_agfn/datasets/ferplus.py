@@ -10,9 +10,11 @@ import numpy as np
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
-from pyg_agfn.datasets.image_file import Pixels, resize_grey
+from pyg_agfn.datasets.image_file import resize_grey
+from pyg_agfn.datasets.image_pixels import Pixels, Resize, check_resize
+from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
 LabelMode = Literal["plurality", "majority"]
@@ -49,6 +51,7 @@ class FERPlus(ImageDataset):
             to the first column. ``"majority"``: only images of which it has more than half of the
             votes. Images whose winner is ``unknown`` or ``NF`` (no face) are left out of both.
         skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
+        resize: How images that are not square are brought to ``image_size``.
 
     Raises:
         InputError: No such layout, a column that is missing, a class without an image.
@@ -63,13 +66,15 @@ class FERPlus(ImageDataset):
         cache_dir: Path | None = None,
         label_mode: LabelMode = "plurality",
         skip_bad: bool = False,
+        resize: Resize = "stretch",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"FERPlus split must be one of {', '.join(FOLDERS)}, got {split!r}")
         if label_mode not in get_args(LabelMode):
             modes = ", ".join(get_args(LabelMode))
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
-        root = Path(root)
+        check_resize(resize)
+        root = as_path(root, "root")
         folder = root / FOLDERS[split]
         bad = BadData(skip_bad)
         unreadable: dict[int, str] = {}
@@ -78,9 +83,10 @@ class FERPlus(ImageDataset):
             rows = _read_label_csv(path, bad)
             listed = _labelled(rows, label_mode, path, bad)
             paths = [folder / image.name for image in listed]
-            images = cached_images(paths, image_size, 1, cache_dir, unreadable)
+            images = cached_images(paths, image_size, 1, cache_dir, unreadable, resize)
             files = [*paths]
             others = _images_of_other_splits(root, split)
+            self.notes = survey_images(paths, cache_dir).notes(image_size, resize)
         elif all(map(os.path.isfile, pair := (root / "fer2013.csv", root / "fer2013new.csv"))):
             rows, others = _read_vote_csv(pair[1], split, bad)
             listed = _labelled(rows, label_mode, pair[1], bad)

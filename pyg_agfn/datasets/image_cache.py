@@ -1,7 +1,9 @@
 """Image files decoded once, into one memory-mapped uint8 array."""
 
+import errno
 import hashlib
 import json
+import math
 import os
 import time
 import uuid
@@ -14,21 +16,27 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from pyg_agfn.datasets.bad_data import BadData
-from pyg_agfn.datasets.image_file import (
+from pyg_agfn.datasets.image_file import decode, load_image, read_image
+from pyg_agfn.datasets.image_memory import THREADS, OutOfMemoryError
+from pyg_agfn.datasets.image_pixels import (
+    UNKNOWN_WHITE,
     Pixels,
+    Resize,
     UnreadableImageError,
-    decode,
-    open_image,
-    read_image,
+    White,
+    check_resize,
+    turned_size,
 )
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 __all__ = ["Decoded", "Pixels", "cached_array", "cached_images", "decode", "default_cache_dir"]
 
 #: Part of the key: raise it when decoding changes what it gives.
-FORMAT_VERSION = 2
-#: Images that are decoded ahead of their turn to be written: they are in memory.
+FORMAT_VERSION = 3
+#: Most images that are decoded ahead of their turn to be written: they are in memory.
 AHEAD = 32
+#: Most bytes of these.
+AHEAD_BYTES = 1 << 28
 #: Seconds without a write after which an array that is not finished is of a process that died.
 ABANDONED = 24 * 3600
 
@@ -53,6 +61,8 @@ def cached_images(
     channels: int,
     cache_dir: Path | None = None,
     unreadable: dict[int, str] | None = None,
+    resize: Resize = "stretch",
+    white: White = UNKNOWN_WHITE,
 ) -> Pixels:
     """All files as one read-only memory map, (n, C, H, W); decoded at the first call only.
 
@@ -64,15 +74,18 @@ def cached_images(
         cache_dir: Folder for the array.
         unreadable: Is told of each file that cannot be read: its position and the reason. The
             array is without it then; at the next call such files are tried again, and no other.
+        resize: How images of another shape are brought to ``size``.
+        white: What is white in images of more than 8 bits.
 
     Raises:
-        InputError: Files cannot be read and nobody wants to be told, or the cache folder cannot
-            be written.
+        InputError: Files cannot be read and ``unreadable`` is not given, the cache folder cannot
+            be written, or there is not the memory for an image.
     """
+    check_resize(resize)
 
     def read(path: Path, shape: tuple[int, ...]) -> Pixels | str:
         try:
-            pixels = read_image(path, size, channels)
+            pixels = read_image(path, size, channels, resize, white)
         except UnreadableImageError as error:
             return str(error)
         if pixels.shape != shape:
@@ -81,10 +94,11 @@ def cached_images(
         return pixels
 
     def decoded() -> Iterator[Pixels | str]:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             shape = (channels, *((size, size) if size is not None else _usual_size(files, pool)))
-            ahead = deque(pool.submit(read, path, shape) for path in files[:AHEAD])
-            for path in files[AHEAD:]:
+            most = max(1, min(AHEAD, AHEAD_BYTES // (math.prod(shape) or 1)))
+            ahead = deque(pool.submit(read, path, shape) for path in files[:most])
+            for path in files[most:]:
                 yield ahead.popleft().result()
                 ahead.append(pool.submit(read, path, shape))
             while ahead:
@@ -95,7 +109,8 @@ def cached_images(
         shape = stored.images.shape[1:]
         return all(isinstance(read(files[i], shape), str) for i in stored.unreadable)
 
-    found = cached_array(files, (size, channels), len(files), decoded, cache_dir, still_holds)
+    settings = (size, channels, resize if size is not None else None, *white)
+    found = cached_array(files, settings, len(files), decoded, cache_dir, still_holds)
     bad = BadData(skip=unreadable is not None)
     for i, reason in found.unreadable.items():
         bad.add(reason, image=files[i])
@@ -106,12 +121,11 @@ def cached_images(
 
 
 def _usual_size(files: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[int, int]:
-    """Height and width of most files, by their headers."""
+    """Height and width of most files once they are turned, by their headers."""
 
     def read_size(path: Path) -> tuple[int, int] | None:
         try:
-            with open_image(path) as image:
-                return image.height, image.width
+            return load_image(path, None, 3, turned_size)
         except UnreadableImageError:
             return None
 
@@ -145,7 +159,7 @@ def cached_array(
     Raises:
         InputError: The cache folder is full or cannot be written.
     """
-    folder = cache_dir or default_cache_dir()
+    folder = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir")
     target = folder / f"{_key(sources, settings)}.npy"
     found = _load(target, count)
     if found is not None and still_holds(found):
@@ -160,6 +174,10 @@ def cached_array(
             if len(unreadable) == count:  # there is no map of nothing
                 return Decoded(np.empty((0, 1, 1, 1), np.uint8), unreadable)
             os.replace(partial, target)
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            raise OutOfMemoryError("there is not the memory for threads; free some") from None
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
@@ -217,8 +235,18 @@ def _load(path: Path, count: int) -> Decoded | None:
         rows = len(images) + len(unreadable)
         whole = facts["count"] == rows == count and set(unreadable) <= set(range(count))
         return Decoded(images, unreadable) if whole and dtype == np.uint8 else None
-    except Exception:  # none there, or damaged, which ends in whatever its parser meets first
+    except MemoryError:
+        raise OutOfMemoryError(_no_room(path)) from None
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise OutOfMemoryError(_no_room(path)) from None
         return None
+    except Exception:  # damaged, which ends in whatever its parser meets first
+        return None
+
+
+def _no_room(path: Path) -> str:
+    return f"cache {path}: there is not the memory to map it; free some, or use smaller images"
 
 
 def _sweep(folder: Path) -> None:

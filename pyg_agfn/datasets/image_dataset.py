@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyg_agfn.datasets.bad_data import BadData, BadItem
+from pyg_agfn.datasets.image_pixels import UNKNOWN_WHITE
 from pyg_agfn.datasets.label_list import LabelList, read_noise_file
 from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.datasets.noise import inject_label_noise
@@ -37,6 +38,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     #: Whose the true labels are, in messages.
     label_origin = "the data set's"
+    #: Lines about the images that the user should read before they are used.
+    notes: Sequence[str] = ()
+    #: What is white in those of more than 8 bits; new images are to be read by the same.
+    white = UNKNOWN_WHITE
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""Anybody's images: a folder of class folders."""
+"""Images of your own: a folder of class folders."""
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -10,22 +10,32 @@ from sklearn.model_selection import train_test_split
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
-from pyg_agfn.datasets.image_file import UnreadableImageError, open_image
-from pyg_agfn.errors import InputError
+from pyg_agfn.datasets.image_listing import (
+    ENDINGS,
+    Ignored,
+    is_clutter,
+    is_image_name,
+    list_images,
+)
+from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.datasets.image_survey import survey_images
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-TEST_FOLDERS = ("test", "val", "valid")
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+#: Folders that are splits, in capital or small letters; where several are there the first counts.
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "eval")
 
 
 class ImageFolder(ImageDataset):
-    """Images whose class is the folder they are in.
+    """Images whose class is the folder they are in, or that is around it.
 
-    With folders ``train`` and ``test`` (or ``val``, or ``valid``) below the root, these are the
-    splits; else the root's own folders are the classes, and a fixed stratified fifth is for
-    testing. Grey if every image is stored so, else RGB.
+    With folders ``train`` (or ``training``) and ``test`` (or ``testing``, ``val``, ``valid``,
+    ``validation``, ``eval``; of several the first in this order) below the root, in capital or
+    small letters, these are the splits; else the root's own folders are the classes, and a fixed
+    stratified fifth is for testing. Grey if every image is stored so, else RGB. What the folders
+    hold beside is in ``ignored``, and in ``notes`` as text.
 
     Args:
         root: Folder of the class folders, or of ``train`` and ``test``.
@@ -34,12 +44,15 @@ class ImageFolder(ImageDataset):
         cache_dir: Folder for decoded images.
         skip_bad: Leave out images that cannot be read, and keep them in ``skipped``. The others
             are in the same split as with them.
+        resize: How images that are not square are brought to ``image_size``.
 
     Raises:
         InputError: No class folders, fewer than two, or other ones for testing; a class with no
-            image.
+            image; one split without the other, or splits inside a class folder.
         BadDataError: Images that cannot be read.
     """
+
+    label_origin = "the folders'"
 
     def __init__(
         self,
@@ -48,63 +61,155 @@ class ImageFolder(ImageDataset):
         image_size: int | None = None,
         cache_dir: Path | None = None,
         skip_bad: bool = False,
+        resize: Resize = "stretch",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
-        root = Path(root)
+        check_resize(resize)
+        root = as_path(root, "root")
         if not os.path.isdir(root):
             raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
-        test = next((root / t for t in TEST_FOLDERS if os.path.isdir(root / t)), None)
-        if test is not None and os.path.isdir(root / "train"):
-            classes, files, labels = _class_folders(root / "train")
-            test_classes, test_files, test_labels = _class_folders(test)
-            if test_classes != classes:
-                other = ", ".join(sorted(set(classes) ^ set(test_classes)))
-                raise InputError(f"--root {root}: train and {test.name} differ in class {other}")
-            everything = [*files, *test_files]
-            if split == "test":
-                files, labels = test_files, test_labels
+        self.ignored = Ignored()
+        parts = _find_splits(root, self.ignored)
+        if parts is not None:
+            train, test = (_read_classes(part, self.ignored) for part in parts)
+            if train.classes != test.classes:
+                other = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+                both = " and ".join(part.name for part in parts)
+                raise InputError(f"--root {root}: {both} differ in class {other}")
+            everything = [*train.files, *test.files]
+            chosen = train if split == "train" else test
         else:
-            classes, everything, all_labels = _class_folders(root)
-            chosen = _split(all_labels, classes, root)[get_args(Split).index(split)]
-            files = [everything[i] for i in chosen]
-            labels = [all_labels[i] for i in chosen]
+            found = _read_classes(root, self.ignored)
+            everything = found.files
+            rows = _split(found.labels, found.classes, root)[get_args(Split).index(split)]
+            chosen = _Classes(
+                found.classes, [everything[i] for i in rows], [found.labels[i] for i in rows]
+            )
+        files = chosen.files
         names = [str(file.relative_to(root)) for file in files]
-        listed = [Listed(name, label) for name, label in zip(names, labels, strict=True)]
+        listed = [Listed(name, label) for name, label in zip(names, chosen.labels, strict=True)]
         bad = BadData(skip_bad)
         unreadable: dict[int, str] = {}
-        channels = 3 if any(map(_is_coloured, everything)) else 1
-        images = cached_images(files, image_size, channels, cache_dir, unreadable)
-        listed = bad.without(listed, files, unreadable)
+        survey = survey_images(everything, cache_dir)
+        channels = 3 if survey.coloured else 1
+        images = cached_images(
+            files, image_size, channels, cache_dir, unreadable, resize, survey.white
+        )
+        readable = bad.without(listed, files, unreadable)
         bad.settle()
-        names, labels = [i.name for i in listed], [i.label for i in listed]
-        super().__init__(images, labels, classes, names, skipped=bad.items)
+        super().__init__(
+            images,
+            [image.label for image in readable],
+            chosen.classes,
+            [image.name for image in readable],
+            skipped=bad.items,
+            set_aside=[listed[i].name for i in unreadable],
+        )
+        self.white = survey.white
+        depth = 3 if parts is not None else 2
+        deeper = sum(len(f.relative_to(root).parts) > depth for f in everything)
+        self.notes = survey.notes(image_size, resize)
+        if deeper:
+            self.notes.append(
+                f"{deeper:,} of {len(everything):,} images are in folders inside their class folder"
+            )
+        if self.ignored:
+            self.notes.append(str(self.ignored))
 
 
-def _class_folders(folder: Path) -> tuple[list[str], list[Path], list[int]]:
+class _Classes(NamedTuple):
     """Class names in order, their images, and each image's class."""
+
+    classes: list[str]
+    files: list[Path]
+    labels: list[int]
+
+
+def _content(folder: Path) -> tuple[list[Path], list[str]]:
+    """The folders in a folder, by name, and the names of its files; without the system's own."""
     try:
-        shown = [f for f in folder.iterdir() if os.path.isdir(f) and not f.name.startswith(".")]
-        inside = {f.name: sorted(f.iterdir()) for f in sorted(shown)}
+        found = sorted(f for f in folder.iterdir() if not is_clutter(f.name))
     except OSError as error:
         raise InputError(f"--root: {error.filename}: cannot be read ({error.strerror})") from None
-    classes = list(inside)
-    if len(classes) < 2:
-        raise InputError(
-            f"--root: {folder} has {len(classes)} class folders; expected at least two, each with "
-            "its images"
-        )
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = [f for f in inside[name] if f.suffix.lower() in ENDINGS]
-        if not found:
+    inner = [f for f in found if os.path.isdir(f)]
+    return inner, [f.name for f in found if f not in set(inner)]
+
+
+def _pick(folders: list[Path], names: tuple[str, ...]) -> list[Path]:
+    """Those of the folders that have one of these names, in the order of the names."""
+    found = [f for f in folders if f.name.lower() in names]
+    return sorted(found, key=lambda f: (names.index(f.name.lower()), f.name.swapcase()))
+
+
+def _find_splits(root: Path, ignored: Ignored) -> tuple[Path, Path] | None:
+    """The folders to train and to test on, if the root has them."""
+    folders, files = _content(root)
+    train, test = _pick(folders, TRAIN_FOLDERS), _pick(folders, TEST_FOLDERS)
+    if train and test:
+        for folder in folders:
+            # What another folder holds beside images does not matter: it is left out as a whole.
+            left_out = [] if folder in (train[0], test[0]) else list_images(folder, Ignored())
+            if left_out:
+                ignored.unused[folder.name] = len(left_out)
+        _count_beside(files, ignored)
+        return train[0], test[0]
+    for folder in [*train, *test]:
+        if _is_split(folder):
+            other = "/".join(TEST_FOLDERS if train else TRAIN_FOLDERS)
+            way = f"give --root {folder}, of which a fifth is then for testing, or " * bool(train)
             raise InputError(
-                f"--root: class folder {folder / name} has no image ({' '.join(ENDINGS)})"
+                f"--root {root}: has {folder.name} and no folder beside it named {other}; {way}"
+                "add one with the same class folders"
             )
-        files += found
-        labels += [label] * len(found)
-    return classes, files, labels
+    return None
+
+
+def _is_split(folder: Path) -> bool:
+    """Whether a folder named like a split holds class folders, and so is no class itself."""
+    inner, files = _content(folder)
+    return len(inner) > 1 and not any(map(is_image_name, files))
+
+
+def _count_beside(files: list[str], ignored: Ignored) -> None:
+    for name in files:
+        if is_image_name(name):
+            ignored.beside += 1
+        else:
+            ignored.endings[os.path.splitext(name)[1].lower()] += 1
+
+
+def _read_classes(folder: Path, ignored: Ignored) -> _Classes:
+    folders, beside = _content(folder)
+    _count_beside(beside, ignored)
+    for inner in folders:
+        splits = _pick(_content(inner)[0], (*TRAIN_FOLDERS, *TEST_FOLDERS))
+        if len(splits) > 1:
+            names = " and ".join(f.name for f in splits[:2])
+            raise InputError(
+                f"--root: {inner} holds {names}, which are no images of one class; give --root "
+                f"{inner} if the classes are in these, else make {folder / splits[0].name}/"
+                f"{inner.name} and so on of it"
+            )
+    if len(folders) < 2:
+        way = ""
+        if folders and _content(folders[0])[0]:
+            way = f"; {folders[0]} has more: give that, if they are the classes"
+        raise InputError(
+            f"--root: {folder} has {len(folders)} class folders; expected at least two, each with "
+            f"its images{way}"
+        )
+    found = [list_images(inner, ignored) for inner in folders]
+    empty = [inner.name for inner, files in zip(folders, found, strict=True) if not files]
+    if empty:
+        left = f"; {ignored}" if ignored else ""
+        raise InputError(
+            f"--root: class folder {', '.join(str(folder / name) for name in empty[:5])}"
+            f"{f' and {len(empty) - 5} more' * (len(empty) > 5)} has no image "
+            f"({' '.join(ENDINGS)}); add some or remove the folder{left}"
+        )
+    labels = [label for label, files in enumerate(found) for _ in files]
+    return _Classes([f.name for f in folders], [f for files in found for f in files], labels)
 
 
 def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]:
@@ -124,11 +229,3 @@ def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]
         train.remove(moved)
         test.append(moved)
     return [train, sorted(test)]
-
-
-def _is_coloured(file: Path) -> bool:
-    try:
-        with open_image(file) as image:
-            return image.mode not in GREY_MODES
-    except UnreadableImageError:  # is reported with the others
-        return False

@@ -20,7 +20,7 @@ from pyg_agfn.datasets.bad_data import BadData
 from pyg_agfn.datasets.image_names import SEVERAL, ImageNames
 from pyg_agfn.datasets.label_notation import Notation, choose_notation, describe_notation
 from pyg_agfn.datasets.lists import read_lines
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.errors import InputError, as_path, printable
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_noise_file(
         BadDataError: A row is not ``path label``, or names an unknown class, an unknown image,
             several images, or an image that has another label further above.
     """
-    path = Path(path)
+    path = as_path(path, "path of the list")
     bad = bad or BadData()
     index = ImageNames(names, set_aside)
     lines = list(read_lines(path))

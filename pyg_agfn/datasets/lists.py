@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, TextIO
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.run_files import check_file
 
 #: Most bytes of a list. ``fer2013.csv``, which holds pixels, has 300 million.
@@ -26,7 +26,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: The file cannot be read, is no regular file, is longer than a list can be, or
             is no text.
     """
-    with _open_list(Path(path)) as file:
+    with _open_list(as_path(path, "path of the list")) as file:
         for row, text in _lines(file):
             if line := text.strip():
                 yield row, line
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         InputError: The file cannot be read, is no regular file, is longer than a list can be, or
             is no text.
     """
-    with _open_list(Path(path)) as file:
+    with _open_list(as_path(path, "path of the list")) as file:
         for number, line in _lines(file):
             try:
                 cells = next(csv.reader([line], strict=True), [])

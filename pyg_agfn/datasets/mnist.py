@@ -7,7 +7,8 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
-from pyg_agfn.errors import InputError
+from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.errors import InputError, as_path
 
 #: Most bytes of a file of images; MNIST's has 47 million.
 SIZE_LIMIT = 1 << 30
@@ -21,6 +22,7 @@ class MNIST(ImageDataset):
         train: The 60,000 training images, or the 10,000 test images.
         image_size: Side in pixels; 28 if not given.
         cache_dir: Not used: the files hold decoded pixels.
+        resize: How images that are not square, as MNIST's are, are brought to ``image_size``.
 
     Raises:
         InputError: The files are not there, or broken.
@@ -32,8 +34,10 @@ class MNIST(ImageDataset):
         train: bool = True,
         image_size: int | None = None,
         cache_dir: Path | None = None,
+        resize: Resize = "stretch",
     ) -> None:
-        folder = Path(root) / "MNIST" / "raw"
+        check_resize(resize)
+        folder = as_path(root, "root") / "MNIST" / "raw"
         part = "train" if train else "t10k"
         files = [folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         if not all(map(os.path.isfile, files)):
@@ -57,7 +61,7 @@ class MNIST(ImageDataset):
                 "each; fetch MNIST's files anew"
             )
         super().__init__(
-            resize_grey(data.numpy()[:, None], image_size),
+            resize_grey(data.numpy()[:, None], image_size, resize),
             targets.numpy(),
             [str(digit) for digit in range(10)],
             [f"{part}/{i:05d}" for i in range(len(data))],

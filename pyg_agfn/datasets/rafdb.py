@@ -7,8 +7,10 @@ from typing import Literal, get_args
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
+from pyg_agfn.datasets.image_pixels import Resize
+from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import is_file_name, read_lines
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
 
@@ -28,6 +30,7 @@ class RAFDB(ImageDataset):
         image_size: Side in pixels; 100 if not given.
         cache_dir: Folder for decoded images.
         skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
+        resize: How images that are not square are brought to ``image_size``.
 
     Raises:
         InputError: No such layout, or a class without an image.
@@ -42,10 +45,11 @@ class RAFDB(ImageDataset):
         image_size: int | None = None,
         cache_dir: Path | None = None,
         skip_bad: bool = False,
+        resize: Resize = "stretch",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"RAF-DB split must be train or test, got {split!r}")
-        root = Path(root)
+        root = as_path(root, "root")
         base = next((b for b in (root, root / "basic") if os.path.isfile(b / LIST)), None)
         if base is None:
             raise InputError(
@@ -55,7 +59,7 @@ class RAFDB(ImageDataset):
         listed = _read_list(base / LIST, split, bad)
         files = [base / IMAGES / image.name for image in listed]
         unreadable: dict[int, str] = {}
-        images = cached_images(files, image_size, 3, cache_dir, unreadable)
+        images = cached_images(files, image_size, 3, cache_dir, unreadable, resize)
         readable = bad.without(listed, files, unreadable)
         bad.settle()
         super().__init__(
@@ -66,6 +70,7 @@ class RAFDB(ImageDataset):
             skipped=bad.items,
             set_aside=[listed[i].name for i in unreadable],
         )
+        self.notes = survey_images(files, cache_dir).notes(image_size, resize)
 
 
 def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:

@@ -10,6 +10,7 @@ from pyg_agfn.evaluation.protocols import (
     Shuffled,
     Single,
     evaluate,
+    standard_protocols,
 )
 from pyg_agfn.evaluation.scores import (
     Comparison,
@@ -37,4 +38,5 @@ __all__ = [
     "memorized_share",
     "paired_p_value",
     "score",
+    "standard_protocols",
 ]

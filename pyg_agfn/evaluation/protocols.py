@@ -5,7 +5,7 @@ said. The headline is :class:`Bank`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,7 +65,8 @@ class Bank(Protocol):
         else:
             # In parts: the pairs of all images with all references would not fit.
             bank = self.bank
-            yield torch.cat([model.classifier(bank(part)) for part in features.split(1024)])
+            every = torch.arange(len(features))
+            yield _in_batches(lambda part: model.classifier(bank(part)), features, every, 1024)
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ class Shuffled(Protocol):
     def logits(
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
+        model.eval()
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.draws):
             order = torch.randperm(len(features), generator=generator)
-            yield _in_batches(model, features, order, self.batch_size)
+            yield _in_batches(model.head, features, order, self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -138,22 +140,52 @@ class ClassSorted(Protocol):
     def logits(
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
-        yield _in_batches(model, features, labels.argsort(stable=True), self.batch_size)
+        model.eval()
+        order = labels.argsort(stable=True)
+        yield _in_batches(model.head, features, order, self.batch_size)
 
 
 def _in_batches(
-    model: BaselineClassifier, features: Tensor, order: Tensor, batch_size: int
+    answer: Callable[[Tensor], Tensor], features: Tensor, order: Tensor, batch_size: int
 ) -> Tensor:
     """Logits in the images' own order, computed in batches of another."""
-    model.eval()
     order = order.to(features.device)
-    logits = torch.cat([model.head(features[chosen]) for chosen in order.split(batch_size)])
-    return torch.empty_like(logits).index_copy_(0, order, logits)
+    logits: Tensor | None = None
+    for chosen in order.split(batch_size):
+        part = answer(features[chosen])
+        if logits is None:  # written where they belong: with many classes a copy takes gigabytes
+            logits = part.new_empty(len(features), part.size(1))
+        logits[chosen] = part
+    assert logits is not None
+    return logits
+
+
+def standard_protocols(
+    bank: ReferenceBank | None, batch_size: int, draws: int = 10, seed: int = 0
+) -> tuple[Protocol, ...]:
+    """What a run is measured by, the headline first.
+
+    ``metrics.json`` and ``evaluate.py`` both take it from here, so that the same batch size, draws
+    and seed give the same figures.
+
+    Args:
+        bank: References of the headline; None for a model without a graph.
+        batch_size: Images a batch, where there are batches.
+        draws: Random divisions into batches.
+        seed: Of these divisions.
+    """
+    return Bank(bank), Shuffled(batch_size, draws, seed), Single(), ClassSorted(batch_size)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a protocol measured: one accuracy a draw, and the logits of the first draw."""
+    """What a protocol measured.
+
+    Attributes:
+        protocol: The protocol.
+        accuracies: One a draw, 0 to 1.
+        logits: Of the first draw, (n, K); (0, K) where they were not to be kept.
+    """
 
     protocol: Protocol
     accuracies: list[float]
@@ -172,7 +204,11 @@ class Outcome:
 
 
 def evaluate(
-    protocol: Protocol, model: BaselineClassifier, features: Tensor, labels: Tensor
+    protocol: Protocol,
+    model: BaselineClassifier,
+    features: Tensor,
+    labels: Tensor,
+    keep_logits: bool = True,
 ) -> Outcome:
     """Accuracy of a model by a protocol.
 
@@ -181,13 +217,17 @@ def evaluate(
         model: Classifier whose ``head`` takes the features.
         features: The backbone's features of the test images, (n, F).
         labels: Their true labels, (n).
+        keep_logits: Keep those of the first draw. With thousands of classes they are most of the
+            memory.
     """
     labels = labels.to(features.device)
     accuracies: list[float] = []
     first: Tensor | None = None
     for logits in protocol.logits(model, features, labels):
-        first = logits if first is None else first
         accuracies.append(accuracy(logits, labels))
+        if first is None:
+            first = logits if keep_logits else logits.new_empty(0, logits.size(1))
+        del logits  # before the next draw is computed
     assert first is not None
     return Outcome(protocol, accuracies, first)
 

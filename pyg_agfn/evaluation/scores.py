@@ -1,16 +1,19 @@
-"""Scores of logits, with their uncertainty. torchmetrics and scipy compute them."""
+"""Scores of logits, with their uncertainty. scikit-learn, torchmetrics and scipy compute them.
+
+Nothing here is of the size of K x K, or a second matrix of N x K: K may be thousands.
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.stats import binomtest, ttest_rel
+from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_calibration_error,
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-)
+from torchmetrics.classification import MulticlassCalibrationError
+
+#: Images whose probabilities are held at once.
+ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,10 @@ class Scores:
         mean_class_accuracy: Mean of the classes' own accuracies.
         macro_f1: Mean of the classes' F1 scores.
         calibration_error: Expected calibration error of the softmax, 15 bins.
-        class_accuracy: The accuracy of each class.
-        confusion: Images by true class (row) and predicted class (column).
+        class_accuracy: The accuracy of each class, 0 for one without images.
+        class_images: Images of each class.
+        confusion_pairs: True class, predicted class and number of images, for each pair of classes
+            that there are images of, in order.
     """
 
     accuracy: float
@@ -33,28 +38,46 @@ class Scores:
     macro_f1: float
     calibration_error: float
     class_accuracy: list[float]
-    confusion: list[list[int]]
+    class_images: list[int]
+    confusion_pairs: list[tuple[int, int, int]]
+
+    @property
+    def confusion(self) -> list[list[int]]:
+        """Images by true class (row) and predicted class (column), K x K."""
+        matrix = [[0] * len(self.class_images) for _ in self.class_images]
+        for true, predicted, images in self.confusion_pairs:
+            matrix[true][predicted] = images
+        return matrix
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
-    r"""All scores of logits :math:`(n, K)` against labels :math:`(n)`."""
-    labels = labels.to(logits.device)
+    r"""All scores of logits :math:`(n, K)` against labels :math:`(n)`.
+
+    The means over classes leave out a class that no image has and none is classified as.
+    """
     num_classes = logits.size(1)
-    probabilities = logits.softmax(1)
-    correct = logits.argmax(1) == labels
-    per_class = multiclass_accuracy(logits, labels, num_classes, average="none")
+    calibration = MulticlassCalibrationError(num_classes, n_bins=15)
+    for part, of_part in zip(logits.split(ROWS), labels.split(ROWS), strict=True):
+        calibration.update(part.softmax(1).cpu(), of_part.cpu())
+    predicted, true = logits.argmax(1).cpu().numpy(), labels.cpu().numpy()
+    correct = predicted == true
+    _, recall, f1, images = precision_recall_fscore_support(
+        true, predicted, labels=np.arange(num_classes), zero_division=0
+    )
+    seen = (images > 0) | (np.bincount(predicted, minlength=num_classes) > 0)
+    pairs, counts = np.unique(true * num_classes + predicted, return_counts=True)
     return Scores(
-        accuracy=float(correct.double().mean()),
+        accuracy=float(correct.mean()),
         interval=wilson_interval(int(correct.sum()), len(correct)),
-        mean_class_accuracy=float(
-            multiclass_accuracy(logits, labels, num_classes, average="macro")
-        ),
-        macro_f1=float(multiclass_f1_score(logits, labels, num_classes, average="macro")),
-        calibration_error=float(
-            multiclass_calibration_error(probabilities, labels, num_classes, n_bins=15)
-        ),
-        class_accuracy=per_class.tolist(),
-        confusion=multiclass_confusion_matrix(logits, labels, num_classes).tolist(),
+        mean_class_accuracy=float(recall[seen].mean()),
+        macro_f1=float(f1[seen].mean()),
+        calibration_error=float(calibration.compute()),
+        class_accuracy=recall.tolist(),
+        class_images=images.tolist(),
+        confusion_pairs=[
+            (*divmod(pair, num_classes), count)
+            for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+        ],
     )
 
 

@@ -13,7 +13,8 @@ from torch_geometric.nn import MLP
 from pyg_agfn.distributed import gather_rows, own_rows, world_size
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
-from pyg_agfn.transforms.similarity_edges import Mode
+from pyg_agfn.transforms.checks import check_choice, check_count, check_nodes
+from pyg_agfn.transforms.similarity_edges import MODES, Mode
 
 Propagation = Literal["dense", "edges", "tiles"]
 
@@ -49,8 +50,9 @@ class AGFN(nn.Module):
           :math:`(S \cdot N, F_{out})`, draw after draw: compare with ``y.repeat(S)``
 
     Raises:
-        ValueError: An unknown option; in training, a batch of one sample (the projector's
-            batch normalization has nothing to compare it with).
+        ValueError: An unknown option; ``x`` is no dense matrix of floats, or ``batch`` does not
+            fit it; in training, a batch of no sample, or of one (the
+            projector's batch normalization has nothing to compare it with).
 
     Example:
         >>> agfn = AGFN(128, 64, edges=PoissonEdges(alpha=8.0, beta=-4.0))
@@ -67,12 +69,10 @@ class AGFN(nn.Module):
         propagation: Propagation = "dense",
     ) -> None:
         super().__init__()
-        if eval_mode not in get_args(Mode):
-            raise ValueError(f"eval_mode must be one of {get_args(Mode)}, got {eval_mode!r}")
-        if propagation not in get_args(Propagation):
-            raise ValueError(
-                f"propagation must be one of {get_args(Propagation)}, got {propagation!r}"
-            )
+        for name, size in (("in", in_channels), ("out", out_channels), ("hidden", hidden_channels)):
+            check_count(f"{name}_channels", size)
+        check_choice("eval_mode", eval_mode, MODES)
+        check_choice("propagation", propagation, get_args(Propagation))
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels
@@ -95,6 +95,10 @@ class AGFN(nn.Module):
             self.edges.reset_parameters()
 
     def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        check_nodes(x, batch)
+        if self.training and len(x) == 0:
+            # Batch normalization would fill its running statistics with NaN.
+            raise ValueError("x has no sample: training needs a batch of at least 2")
         return self.propagate(self.projector(x), batch)
 
     def propagate(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
@@ -134,5 +138,6 @@ class AGFN(nn.Module):
         Shapes:
             - **input:** :math:`(N, F_{in})`, batch :math:`(N)` *(optional)*
         """
+        check_nodes(x, batch)
         data: Data = self.edges(Data(x=self.projector(x), batch=batch))
         return data

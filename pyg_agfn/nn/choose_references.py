@@ -9,6 +9,7 @@ from torch import Tensor
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn.classifier import AGFNClassifier
 from pyg_agfn.nn.reference_bank import expected_degree
+from pyg_agfn.transforms.checks import check_choice, check_count, check_labels
 
 Choice = Literal["random", "class-balanced", "low-loss", "agreement"]
 
@@ -45,12 +46,11 @@ def choose_references(
         - **output:** :math:`(M)`, ascending
 
     Raises:
-        ValueError: Unknown choice or a size below 1.
+        ValueError: Unknown choice, a size below 1, or another number of labels than of features.
     """
-    if choice not in get_args(Choice):
-        raise ValueError(f"choice must be one of {', '.join(get_args(Choice))}, got {choice!r}")
-    if size < 1:
-        raise ValueError(f"a bank needs at least one member, got size={size}")
+    check_choice("choice", choice, get_args(Choice))
+    check_count("size", size)
+    check_labels("labels", labels.to(features.device), features)
     size = min(size, len(labels))
     order = torch.randperm(len(labels), generator=generator_for("bank", seed))
     order = order.to(labels.device)
@@ -66,7 +66,7 @@ def choose_references(
         quotas = _proportional_quotas(counts, size)
     of_class = labels[order]
     chosen = [order[of_class == label][:quota] for label, quota in enumerate(quotas.tolist())]
-    return torch.cat(chosen).sort().values
+    return torch.cat([order[:0], *chosen]).sort().values
 
 
 def _quality(model: AGFNClassifier, features: Tensor, labels: Tensor, choice: Choice) -> Tensor:

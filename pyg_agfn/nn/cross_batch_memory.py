@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_agfn.transforms import SimilarityEdges
+from pyg_agfn.transforms.checks import check_count, check_features, check_labels, full_precision
 from pyg_agfn.transforms.similarity_edges import unit_rows
 
 #: Weight of a uniform prior in each posterior: an image without a neighbour has all classes alike.
@@ -34,7 +35,8 @@ class CrossBatchMemory(nn.Module):
         num_classes (int): :math:`K`.
 
     Raises:
-        ValueError: A size below 1.
+        ValueError: A size below 1, features that are no dense matrix of floats of :math:`F`
+            columns, or something of another number of samples.
     """
 
     features: Tensor
@@ -46,8 +48,9 @@ class CrossBatchMemory(nn.Module):
 
     def __init__(self, size: int, num_features: int, num_classes: int) -> None:
         super().__init__()
-        if size < 1:
-            raise ValueError(f"a memory needs at least one place, got size={size}")
+        check_count("size", size)
+        check_count("num_features", num_features)
+        check_count("num_classes", num_classes)
         self.register_buffer("features", torch.zeros(size, num_features))
         self.register_buffer("targets", torch.zeros(size, num_classes))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
@@ -79,6 +82,18 @@ class CrossBatchMemory(nn.Module):
             - **input:** :math:`(N, F)`, :math:`(N, K)`, :math:`(N)`, :math:`(N)`, :math:`(N)`; of
               more samples than places the last ones stay
         """
+        check_features("features", features, self.features.size(1))
+        for name, of_samples in (
+            ("targets", targets),
+            ("labels", labels),
+            ("disagreement", disagreement),
+            ("index", index),
+        ):
+            if len(of_samples) != len(features):
+                raise ValueError(
+                    f"{name} must be of {len(features)} samples as features are, "
+                    f"got {len(of_samples)}"
+                )
         size = len(self.index)
         count = min(len(index), size)
         places = (self.written + torch.arange(count, device=self.index.device)) % size
@@ -104,6 +119,8 @@ class CrossBatchMemory(nn.Module):
             - **input:** :math:`(N, F)`, :math:`(N)`
             - **output:** :math:`(N, K)`, rows sum to 1
         """
+        check_features("z", z, self.features.size(1))
+        check_labels("index", index.to(z.device), z)
         return self._mean_target(self._edge_weight(edges, z, index))
 
     @torch.no_grad()
@@ -121,18 +138,21 @@ class CrossBatchMemory(nn.Module):
             self._mean_target(self._edge_weight(edges, self.features[rows], self.index[rows]))
             for rows in filled.split(1024)
         ]
+        if not posteriors:
+            return self.targets[filled], self.labels[filled]
         return torch.cat(posteriors), self.labels[filled]
 
     def _edge_weight(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         """Expected edges from each image to what is remembered of others, (N, M)."""
-        with torch.autocast(z.device.type, enabled=False):
-            similarity = unit_rows(z.detach()) @ self.features.t()
+        with full_precision(z.device):
+            unit = unit_rows(z.detach())
+            similarity = unit @ self.features.to(unit.dtype).t()
         others = (index.to(self.index.device).unsqueeze(1) != self.index) & (self.index >= 0)
         return edges.expected_weight(similarity) * others
 
     def _mean_target(self, weight: Tensor) -> Tensor:
         num_classes = self.targets.size(1)
-        with torch.autocast(weight.device.type, enabled=False):
+        with full_precision(weight.device):
             # A copy: the backward pass may come after the next push.
             votes = weight @ self.targets.to(weight.dtype, copy=True)
         return (votes + PRIOR / num_classes) / (weight.sum(1, keepdim=True) + PRIOR)

@@ -90,6 +90,10 @@ class GraphNormalizer(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         if is_torch_sparse_tensor(edge_index):
+            if edge_weight is not None:
+                raise ValueError(
+                    "edge_weight must be None where edge_index is sparse: it has its own"
+                )
             # adj_t holds the target in the row.
             (target, source), edge_weight = to_edge_index(edge_index)
             edge_index = torch.stack([source, target])

@@ -3,8 +3,10 @@
 Source: Tarvainen, Valpola, *Mean teachers are better role models*, NeurIPS 2017.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -31,7 +33,7 @@ class _RunningMean:
         self.decay = decay
 
     @torch.no_grad()
-    def __call__(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+    def __call__(self, averaged: Any, current: Any, count: Any) -> None:
         share = 1 - ((1 + count) / (10 + count)).clamp(max=self.decay)
         for mean, value in zip(averaged, current, strict=True):
             if mean.is_floating_point():

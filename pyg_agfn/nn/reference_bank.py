@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from pyg_agfn.nn.agfn import AGFN
 from pyg_agfn.transforms import cosine_similarity
+from pyg_agfn.transforms.checks import check_count, check_features
 
 #: Rows of a square of pairs that are held at once: memory is O(ROWS * M), not O(M^2).
 ROWS = 2048
@@ -47,8 +48,9 @@ class ReferenceBank(nn.Module):
         - **output:** :math:`(N, F_{out})`
 
     Raises:
-        ValueError: No reference, vectors of another size than the layer's projection, or the
-            layer is in training mode, where batch normalization joins the queries.
+        ValueError: No reference, a batch size below 1, features that are no dense matrix of
+            floats, vectors of another size than the layer's projection, or the layer is in
+            training mode, where batch normalization joins the queries.
     """
 
     projected: Tensor
@@ -57,11 +59,11 @@ class ReferenceBank(nn.Module):
 
     def __init__(self, agfn: AGFN, projected: Tensor, batch_size: int | None = 256) -> None:
         super().__init__()
-        if projected.dim() != 2 or len(projected) == 0 or projected.size(1) != agfn.hidden_channels:
-            raise ValueError(
-                f"a bank needs projected features of shape [M, {agfn.hidden_channels}] with "
-                f"M at least 1, got {list(projected.shape)}"
-            )
+        check_features("projected", projected, agfn.hidden_channels)
+        if len(projected) == 0:
+            raise ValueError("a bank needs at least one reference, got projected of no row")
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
         self.agfn = agfn
         self.batch_size = batch_size
         size, projected = len(projected), projected.detach()
@@ -84,13 +86,16 @@ class ReferenceBank(nn.Module):
         cls, agfn: AGFN, features: Tensor, batch_size: int | None = 256
     ) -> "ReferenceBank":
         r"""A bank of the backbone's features of the references, :math:`(M, F_{in})`."""
+        check_features("features", features)
         with torch.no_grad():
             return cls(agfn, agfn.projector(features), batch_size)
 
     def forward(self, x: Tensor) -> Tensor:
         z, own, scale, weights = self._joined(x)
         itself = (own * scale).unsqueeze(1) * self.agfn.normalizer.conv.lin(z)
-        out = (scale.unsqueeze(1) * (itself + weights @ self.messages)).to(z.dtype)
+        out = (scale.unsqueeze(1) * (itself + weights @ self.messages.to(weights.dtype))).to(
+            z.dtype
+        )
         bias = self.agfn.normalizer.conv.bias
         return out if bias is None else out + bias
 
@@ -126,6 +131,7 @@ class ReferenceBank(nn.Module):
         """Projected queries z, 1 + P_qq (N), d_q^-1/2 (N) and s P_qm (N, M)."""
         if self.agfn.training:
             raise ValueError("a bank answers in evaluation mode: call model.eval() first")
+        check_features("x", x)
         z = self.agfn.projector(x)
         similarity = cosine_similarity(z, self.projected)
         weights = self.share * self.agfn.edges.expected_weight(similarity)
@@ -153,7 +159,7 @@ def expected_degree(agfn: AGFN, z: Tensor, labels: Tensor | None = None) -> Tens
         - **input:** :math:`(M, F)`, :math:`(M)`
         - **output:** :math:`(M)`
     """
-    sums = []
+    sums = [z.new_zeros(0, dtype=torch.promote_types(z.dtype, torch.float32))]
     for start in range(0, len(z), ROWS):
         rows = slice(start, start + ROWS)
         with torch.no_grad():

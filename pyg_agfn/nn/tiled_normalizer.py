@@ -9,7 +9,7 @@ something of :math:`j`, and :math:`\sum_{ij} (u_i \cdot u_j)(p_i \cdot q_j) =
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
-from pyg_agfn.transforms.similarity_edges import Mode, Tiles
+from pyg_agfn.transforms.checks import check_choice, full_precision, is_exporting
+from pyg_agfn.transforms.similarity_edges import MODES, Mode, Tiles
 
 
 def normalize_in_tiles(
@@ -49,101 +50,139 @@ def normalize_in_tiles(
 
     Raises:
         ValueError: The graph's gradient is asked to reach the features.
+        RuntimeError: Within :func:`torch.export.export`.
     """
+    if is_exporting():
+        raise RuntimeError('tiles cannot be exported: use propagation="dense"')
     tiles = edges.tiles(x, batch)
     alpha = beta = None
     slope = False
-    with torch.autocast(h.device.type, enabled=False):
+    with full_precision(h.device):
         h = h.to(tiles.unit.dtype)
         if isinstance(edges, PoissonEdges):
             if edges.feature_gradient:
                 raise ValueError('feature_gradient=True needs propagation="dense"')
             alpha, beta = edges.parameters_by_pair(tiles.num_pairs())
-            if (mode or edges.mode) == "expectation":
+            mode = edges.mode if mode is None else mode
+            check_choice("mode", mode, MODES)
+            if mode == "expectation":
                 return _normalize_expected(h, tiles, alpha, beta).unsqueeze(0)
             slope = edges.estimator == "probability"
         drawn = [(source, target) for source, target, _ in edges.draw_in_tiles(tiles)]
-        return torch.stack(
-            [_DrawnGraph.apply(h, alpha, beta, tiles, pairs, slope) for pairs in drawn]
-        )
+        return torch.stack([_normalize_drawn(h, alpha, beta, tiles, *d, slope) for d in drawn])
 
 
-class _DrawnGraph(torch.autograd.Function):
-    """Eq. 6 over one drawn graph; backward, Eq. 14 for every pair of nodes."""
+def _normalize_drawn(
+    h: Tensor,
+    alpha: Tensor | None,
+    beta: Tensor | None,
+    tiles: Tiles,
+    source: Tensor,
+    target: Tensor,
+    slope: bool,
+) -> Tensor:
+    """Eq. 6 over one drawn graph."""
+
+    def product(values: Tensor) -> Tensor:
+        out: Tensor = _DrawnProduct.apply(values, alpha, beta, source, target, tiles, slope, False)
+        return out
+
+    scale = (1 + product(h.new_ones(len(h), 1))).rsqrt()  # N, 1
+    scaled = scale * h
+    return scale * (product(scaled) + scaled)
+
+
+class _DrawnProduct(torch.autograd.Function):
+    r"""The product :math:`A V` over one drawn graph; backward, Eq. 14 for every pair of nodes.
+
+    The backward pass consists of operations that have a derivative, this one among them, so that
+    derivatives of any order are those of the dense matrix.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        h: Tensor,
+        values: Tensor,
         alpha: Tensor | None,
         beta: Tensor | None,
+        source: Tensor,
+        target: Tensor,
         tiles: Tiles,
-        drawn: tuple[Tensor, Tensor],
         slope: bool,
+        transposed: bool,
     ) -> Tensor:
-        source, target = drawn
-        degree = 1 + torch.bincount(target, minlength=len(h))
-        scale = degree.to(h.dtype).rsqrt().unsqueeze(1)  # N, 1
-        scaled = scale * h
-        mixed = _sparse(target, source, len(h), h.dtype) @ scaled + scaled
-        ctx.save_for_backward(h, alpha, beta, source, target, scale, mixed)
-        ctx.tiles, ctx.slope = tiles, slope
-        return scale * mixed
+        row, column = (source, target) if transposed else (target, source)
+        # Edges are drawn row by row of A, so that only its transpose has to be sorted.
+        return _sparse(row, column, len(values), values.dtype, not transposed) @ values
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        values, alpha, beta, source, target, ctx.tiles, ctx.slope, ctx.transposed = inputs
+        ctx.save_for_backward(values, alpha, beta, source, target)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        h, alpha, beta, source, target, scale, mixed = ctx.saved_tensors
+        values, alpha, beta, source, target = ctx.saved_tensors
+        to_values = to_alpha = to_beta = None
         # Who calls backward() inside autocast would have it on here too.
-        with torch.autocast(grad.device.type, enabled=False):
-            p = scale * grad
-            to_scaled = _sparse(source, target, len(h), h.dtype) @ p + p
-            grad_alpha = grad_beta = None
-            if alpha is not None:
-                # dE/da_ij = p_i . q_j + t_i, with t_i the part that goes through the degree of i.
-                q = scale * h
-                to_scale = (grad * mixed).sum(1, keepdim=True) + (to_scaled * h).sum(
-                    1, keepdim=True
+        with full_precision(grad.device):
+            if ctx.needs_input_grad[0]:
+                to_values = _DrawnProduct.apply(
+                    grad, alpha, beta, source, target, ctx.tiles, ctx.slope, not ctx.transposed
                 )
-                t = -0.5 * scale**3 * to_scale
-                through = _all_pairs_by_tile if ctx.slope else _all_pairs
-                grad_alpha, grad_beta = through(ctx.tiles, p, q, t, alpha, beta)
-            return scale * to_scaled, grad_alpha, grad_beta, None, None, None
+            if alpha is not None and beta is not None:
+                # The cosine is symmetric, so the sums are the same for A and its transpose.
+                if ctx.slope:
+                    to_alpha, to_beta = _all_pairs_by_tile(ctx.tiles, grad, values, alpha, beta)
+                else:
+                    to_alpha, to_beta = _all_pairs(ctx.tiles, grad, values, alpha, beta)
+        return to_values, to_alpha, to_beta, None, None, None, None, None
 
 
-def _sparse(row: Tensor, column: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+def _sparse(row: Tensor, column: Tensor, size: int, dtype: torch.dtype, is_sorted: bool) -> Tensor:
     ones = torch.ones(row.numel(), dtype=dtype, device=row.device)
     with warnings.catch_warnings():  # that CSR is in beta, and that indices are not checked
         warnings.filterwarnings("ignore", "Sparse ")
-        return to_torch_csr_tensor(torch.stack([row, column]), ones, size=(size, size))
+        return to_torch_csr_tensor(
+            torch.stack([row, column]), ones, size=(size, size), is_coalesced=is_sorted
+        )
 
 
 def _all_pairs(
-    tiles: Tiles, p: Tensor, q: Tensor, t: Tensor, alpha: Tensor, beta: Tensor
+    tiles: Tiles, p: Tensor, q: Tensor, alpha: Tensor, beta: Tensor
 ) -> tuple[Tensor, Tensor]:
-    r"""Sums of :math:`\cos_{ij} g_{ij}` and :math:`g_{ij} = p_i \cdot q_j + t_i` over the pairs."""
-    grad_alpha, grad_beta = torch.zeros_like(alpha), torch.zeros_like(beta)
+    r"""Sums of :math:`\cos_{ij} p_i \cdot q_j` and of :math:`p_i \cdot q_j` over the pairs."""
+    to_alpha, to_beta = torch.zeros_like(alpha), torch.zeros_like(beta)
     for nodes in tiles.graphs():
-        u, own_p, own_q, own_t = tiles.unit[nodes], p[nodes], q[nodes], t[nodes]
-        pairs = ((u.t() @ own_p) * (u.t() @ own_q)).sum()
-        grad_alpha += pairs + (own_t * u).sum(0) @ u.sum(0)
-        grad_beta += own_p.sum(0) @ own_q.sum(0) + len(u) * own_t.sum()
-    return grad_alpha, grad_beta
+        u, own_p, own_q = tiles.unit[nodes], p[nodes], q[nodes]
+        to_alpha = to_alpha + ((u.t() @ own_p) * (u.t() @ own_q)).sum()
+        to_beta = to_beta + own_p.sum(0) @ own_q.sum(0)
+    return to_alpha, to_beta
 
 
 def _all_pairs_by_tile(
-    tiles: Tiles, p: Tensor, q: Tensor, t: Tensor, alpha: Tensor, beta: Tensor
+    tiles: Tiles, p: Tensor, q: Tensor, alpha: Tensor, beta: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The same with each pair weighed by the slope of Eq. 3, which is not separable."""
-    grad_alpha, grad_beta = torch.zeros_like(alpha), torch.zeros_like(beta)
-    for rows, similarity, joinable in tiles:
+
+    def sums(index: int, p: Tensor, q: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        rows, similarity, joinable = tiles[index]
         rate = poisson_rate(similarity, alpha, beta)
         slope = torch.where(rate > 0, torch.exp(-rate), 0.0)
         if joinable is not None:
             slope = slope * joinable
-        weighed = slope * (p[rows] @ q.t() + t[rows])
-        grad_alpha += (similarity * weighed).sum()
-        grad_beta += weighed.sum()
-    return grad_alpha, grad_beta
+        weighed = slope * (p[rows] @ q.t())
+        return torch.stack([(similarity * weighed).sum(), weighed.sum()])
+
+    total = torch.stack([torch.zeros_like(alpha), torch.zeros_like(beta)])
+    for part in _by_tile(tiles, sums, p, q, alpha, beta):
+        total = total + part
+    return total[0], total[1]
+
+
+def _by_tile(tiles: Tiles, part: Callable[..., Tensor], *inputs: Tensor) -> Iterator[Tensor]:
+    """``part`` of each tile; a tile's inputs are held, and it is computed again backward."""
+    for index in range(len(tiles)):
+        yield checkpoint(part, index, *inputs, use_reentrant=False)
 
 
 def _normalize_expected(h: Tensor, tiles: Tiles, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -160,11 +199,7 @@ def _normalize_expected(h: Tensor, tiles: Tiles, alpha: Tensor, beta: Tensor) ->
     def product(index: int, alpha: Tensor, beta: Tensor, scaled: Tensor) -> Tensor:
         return weights(index, alpha, beta) @ scaled
 
-    # A checkpoint holds a tile's inputs only, and computes it again in the backward pass.
-    def run(part: Any, *inputs: Any) -> Iterator[Tensor]:
-        for index in range(len(tiles)):
-            yield checkpoint(part, index, *inputs, use_reentrant=False)
-
-    scale = torch.cat(list(run(degree, alpha, beta))).rsqrt()
+    scale = torch.cat(list(_by_tile(tiles, degree, alpha, beta))).rsqrt()
     scaled = scale * h
-    return scale * (torch.cat(list(run(product, alpha, beta, scaled))) + scaled)
+    mixed = torch.cat(list(_by_tile(tiles, product, alpha, beta, scaled)))
+    return scale * (mixed + scaled)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import cell_name
+from pyg_agfn.reproduction.grid import QUICK_MARK, cell_name, is_quick, settings
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.run_folder import load_answers, run_label
 from pyg_agfn.training import TrainOptions, load_datasets
@@ -50,8 +50,13 @@ def draw_figure(
         missing = len(cells) - len(finished)
         return f"{target} is not drawn: {missing} of {len(cells)} runs have no result yet"
     dataset = cells[0].dataset
-    base = pictures / f"{target.replace('-', '')}_{dataset}"
-    paths = [Path(f"{base}.png"), Path(f"{base}.svg")]
+    if target != "figure-3":  # which is of the results alone
+        first = _first_seed(cells)
+        folders = [_folder(o) for name, o in first.items() if not shown or name in shown]
+        if gone := [folder for folder in folders if not (folder / "metrics.json").is_file()]:
+            return f"{target} is not drawn: the run {gone[0]} has a result, but is not there"
+    base = figure_base(target, dataset, pictures)
+    paths = figure_files(target, base)[:2]
     try:
         pictures.mkdir(parents=True, exist_ok=True)
         if target == "figure-3":
@@ -65,6 +70,21 @@ def draw_figure(
             f"--pictures {pictures}: {error.strerror}; choose another folder"
         ) from None
     return f"{text}\nwritten: {base}.*"
+
+
+def figure_base(target: str, dataset: str, pictures: Path) -> Path:
+    """What a figure's files are called, without their endings."""
+    return pictures / f"{target.replace('-', '')}_{dataset}"
+
+
+def figure_files(target: str, base: Path) -> list[Path]:
+    """The files of a figure: its pictures, then what is beside them."""
+    endings = ["png", "svg", "json"] + (["html"] if target in SHOWN else [])
+    return [Path(f"{base}.{ending}") for ending in endings]
+
+
+def _mark(options: TrainOptions) -> str:
+    return f" - {QUICK_MARK}" if is_quick(settings(options)) else ""
 
 
 def _first_seed(cells: Sequence[TrainOptions]) -> dict[str, TrainOptions]:
@@ -86,7 +106,7 @@ def _draw_features(
     shown = [first[method] for method in SHOWN[target] if method in first]
     options = shown[0]
     rows = compare_features([_folder(o) for o in shown], _text(options.root), points)
-    title = f"{options.dataset}, {options.noise:.0%} of the training labels wrong"
+    title = f"{options.dataset}, {options.noise:.0%} of the training labels wrong{_mark(options)}"
     plot_tsne(rows, paths, title)
     write_page(rows, Path(f"{base}.html"), title)
     save_numbers(rows, Path(f"{base}.json"))
@@ -116,7 +136,8 @@ def _draw_sensitivity(
             by_batch[method][options.batch_size].append(value)
         if options.batch_size in others:
             by_backbone[method][options.backbone].append(value)
-    plot_sensitivity(by_batch, by_backbone, paths, f"{cells[0].dataset}, no wrong labels added")
+    title = f"{cells[0].dataset}, no wrong labels added{_mark(cells[0])}"
+    plot_sensitivity(by_batch, by_backbone, paths, title)
     numbers = {"bank accuracy by batch size": by_batch, "by backbone": by_backbone}
     Path(f"{base}.json").write_text(json.dumps(numbers) + "\n")
     return "Accuracy by the bank. Left: by batch size. Right: by backbone, with and without AGFN."
@@ -127,7 +148,8 @@ def _draw_ambiguous(cells: Sequence[TrainOptions], base: Path, paths: list[Path]
     answers = {method: load_answers(_folder(options)) for method, options in first.items()}
     _, test = load_datasets(next(iter(first.values())))
     chosen = most_ambiguous(answers, 12)
-    plot_ambiguous(chosen, test, paths, "The images that the baseline is least sure of")
+    title = f"The images that the {next(iter(answers))} is least sure of{_mark(cells[0])}"
+    plot_ambiguous(chosen, test, paths, title)
     margins = mean_margins(answers, most_ambiguous(answers, max(12, len(test) // 10)))
     images = [{**asdict(image), "name": test.names[image.index]} for image in chosen]
     numbers = {"images": images, "most ambiguous tenth": margins}

@@ -166,17 +166,28 @@ def row_of(settings: dict[str, Any]) -> str:
     return run_label(settings["method"][0], settings.get("recipe"))
 
 
+#: Options of a try-out, which ``--quick`` sets itself; and its images.
+QUICK = {"epochs": 2, "pretrain_epochs": 1, "bank_size": 256, "eval_draws": 2}
+QUICK_IMAGES = 512
+#: What is said of it in tables and pictures.
+QUICK_MARK = "try-out (--quick)"
+
+
 def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
-    size = min(512, len(load_datasets(dataclasses.replace(base, train_size=None))[0]))
-    return dataclasses.replace(
-        base,
-        train_size=size,
-        epochs=2,
-        pretrain_epochs=1,
-        warmup_epochs=min(1, base.warmup_epochs),
-        bank_size=256,
-        eval_draws=2,
+    every = len(load_datasets(dataclasses.replace(base, train_size=None))[0])
+    size = min(QUICK_IMAGES, every)
+    warmup = min(1, base.warmup_epochs)
+    return dataclasses.replace(base, train_size=size, warmup_epochs=warmup, **QUICK)  # type: ignore[arg-type]
+
+
+def is_quick(found: dict[str, Any]) -> bool:
+    """Whether a run is a try-out, by its settings as JSON has them."""
+    size = found.get("train_size")
+    return (
+        isinstance(size, int)
+        and size <= QUICK_IMAGES
+        and all(found.get(name) == value for name, value in QUICK.items())
     )
 
 

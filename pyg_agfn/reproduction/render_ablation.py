@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from pyg_agfn.reproduction.grid import TARGETS, default_settings, known_settings, row_of
+from pyg_agfn.reproduction.grid import (
+    QUICK,
+    TARGETS,
+    default_settings,
+    is_quick,
+    known_settings,
+    row_of,
+)
 from pyg_agfn.reproduction.results_file import Record, check_record
 from pyg_agfn.reproduction.rows import (
     Row,
@@ -59,6 +66,8 @@ def _variant(found: dict[str, Any]) -> str | None:
     target = TARGETS["ablation"]
     defaults = default_settings(found["dataset"])
     whole = {**{name: defaults[name] for name in target.sets}, **RECIPES["best"]}
+    if is_quick(found):
+        whole["bank_size"] = QUICK["bank_size"]
     for name, changed in target.variants.items():
         if all(found[key] == value for key, value in {**whole, **changed}.items()):
             return name

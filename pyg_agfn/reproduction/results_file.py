@@ -5,22 +5,28 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.output_files import check_output_file
 from pyg_agfn.reproduction.grid import cell_name, same_settings
 from pyg_agfn.run_files import check_file
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.checkpoint_facts import is_count, is_number
-from pyg_agfn.training.options import typed_settings
 
 Record = dict[str, Any]
+
+#: Most bytes of the file and of a row; read, they take up to some 25 times as many.
+FILE_LIMIT, ROW_LIMIT = 256 << 20, 16 << 20
+#: Seconds that another process may take to write its row.
+PATIENCE = 60.0
 
 
 class ResultsFile:
@@ -32,10 +38,53 @@ class ResultsFile:
 
     Args:
         path: The file; made with its folder by the first record.
+        patience: Seconds to wait for another process that writes to it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path = as_path(path, "path of the results")
+        self.patience = patience
+
+    def check(self) -> str:
+        """Makes sure, before any training, that the file can be read and written to.
+
+        Returns:
+            What is to be said of rows that are no records and are passed over; empty if none is.
+
+        Raises:
+            InputError: It cannot, it holds no record, a record is not that of a run, or another
+                process holds its lock.
+        """
+        passed_over = self.check_records()
+        check_output_file(self.path, "--results")
+        check_output_file(self._lock_path, "--results")
+        with self._lock():
+            return passed_over
+
+    def check_records(self) -> str:
+        """Makes sure that the file holds records of runs; returns what :meth:`check` does.
+
+        Raises:
+            InputError: It does not.
+        """
+        rows, bad = [], []
+        for row, record in self._rows():
+            if record is None:
+                bad.append(row)
+                continue
+            rows.append(row)
+            try:
+                check_record(record)
+            except InputError as error:
+                raise InputError(f"{self.path}, row {row}: {error}") from None
+        if bad and not rows:
+            raise InputError(
+                f"{self.path}, row {bad[0]}: is no record of a run; reproduce.py writes such files"
+            )
+        if not bad:
+            return ""
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        return f"{self.path}: passed over, as they are no records: {len(bad)} rows ({shown})"
 
     def add(self, record: Record) -> None:
         """Appends a record, whole or not at all, and waits until the disk has it.
@@ -46,7 +95,7 @@ class ResultsFile:
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.path}.lock"), self.path.open("ab+") as file:
+            with self._lock(), self.path.open("ab+") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end:
                     file.seek(end - 1)
@@ -63,35 +112,83 @@ class ResultsFile:
     def records(self) -> list[Record]:
         """The last record of each cell and subset, in the order of the first ones."""
         found: dict[tuple[str, str], Record] = {}
-        for record in self._lines():
-            found[record["cell"], record.get("subset", "")] = record
+        for _, record in self._rows():
+            if record is not None:
+                found[record["cell"], record.get("subset", "")] = record
         return list(found.values())
+
+    def find(self, options: TrainOptions) -> Record | None:
+        """The record of a run that has metrics."""
+        name = cell_name(options)
+        for record in self.records():
+            if record["cell"] == name and "metrics" in record:
+                return record if same_settings(record["settings"], options) else None
+        return None
 
     def has(self, options: TrainOptions) -> bool:
         """Whether a run has metrics."""
-        name = cell_name(options)
-        return any(
-            r["cell"] == name and "metrics" in r and same_settings(r["settings"], options)
-            for r in self.records()
-        )
+        return self.find(options) is not None
 
-    def _lines(self) -> Iterator[Record]:
+    @property
+    def _lock_path(self) -> Path:
+        return Path(f"{self.path}.lock")
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        # Where the lock's file cannot be opened, filelock would wait for it too.
+        with self._lock_path.open("ab"):
+            pass
         try:
-            if not os.path.exists(self.path):
+            with FileLock(self._lock_path, timeout=self.patience):
+                yield
+        except Timeout:
+            raise InputError(
+                f"--results {self.path}: {_holder(self._lock_path)} has held {self._lock_path} for "
+                f"{self.patience:g} seconds; end it, or choose another file"
+            ) from None
+
+    def _rows(self) -> Iterator[tuple[int, Record | None]]:
+        """Each row that is not empty, by its number from 1; None where it is no record."""
+        try:
+            if not os.path.lexists(self.path):
                 return
-            check_file(self.path)
-            lines = self.path.read_bytes().split(b"\n")
-        except (OSError, ValueError) as error:
+            if (size := check_file(self.path)) > FILE_LIMIT:
+                raise ValueError(f"{size:,} bytes, where {FILE_LIMIT:,} are the most")
+            with self.path.open("rb") as file:
+                for row, line in enumerate(file, 1):
+                    if line.strip():
+                        yield row, self._record(line, row)
+        except OSError as error:
+            raise InputError(f"--results {self.path}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"--results {self.path}: cannot be read ({error})") from None
-        for row, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # half a line of a process that died; its run's folder is still there
-            if isinstance(record, dict) and isinstance(record.get("cell"), str):
-                if not isinstance(record.get("subset", ""), str):
-                    raise InputError(f"--results {self.path}, row {row}: subset is no name")
-                yield record
+
+    def _record(self, line: bytes, row: int) -> Record | None:
+        try:
+            record = json.loads(line) if len(line) <= ROW_LIMIT else None
+        except (ValueError, RecursionError):
+            return None  # half a line of a process that died; its run's folder is still there
+        if not isinstance(record, dict) or not isinstance(record.get("cell"), str):
+            return None
+        if not isinstance(record.get("subset", ""), str):
+            raise InputError(f"--results {self.path}, row {row}: subset is no name")
+        return record
+
+
+def _holder(lock: Path) -> str:
+    """The process that holds a lock, where the system (Linux) names it."""
+    try:
+        status = lock.stat()
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if len(words) > 5 and words[1] == "FLOCK" and words[5] == device:
+                return f"process {words[4]}"
+    except OSError:
+        pass
+    return "another process"
 
 
 def check_record(record: Record) -> None:
@@ -114,7 +211,7 @@ def _check_record(record: Record) -> None:
     named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split"}
     if missing := named - given.keys():
         raise ValueError(f"settings without {', '.join(sorted(missing))}")
-    TrainOptions(**typed_settings({**given, "root": ".", "pretrain_epochs": 0}))
+    TrainOptions(**{**given, "root": ".", "pretrain_epochs": 0})
     if "correct" not in record:
         return
     images = record["images"] if "images" in record else record["metrics"]["test_images"]

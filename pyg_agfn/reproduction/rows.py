@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import chosen_settings
+from pyg_agfn.reproduction.grid import QUICK, QUICK_MARK, chosen_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
 from pyg_agfn.run_folder import BEST
 
@@ -25,12 +25,14 @@ class Row:
         accuracy: By the bank, 0 to 1, one a seed.
         correct: (seeds, images).
         metrics: One a seed; empty for a subset.
+        quick: Whether they are try-outs, whose figures mean nothing: none is tested.
     """
 
     seeds: list[int]
     accuracy: list[float]
     correct: Tensor
     metrics: list[dict[str, Any]]
+    quick: bool = False
 
 
 def row_of_records(records: Sequence[Record]) -> Row:
@@ -52,6 +54,7 @@ def row_of_records(records: Sequence[Record]) -> Row:
         correct.double().mean(1).tolist(),
         correct,
         metrics,
+        any(is_quick(record["settings"]) for record in records),
     )
 
 
@@ -65,15 +68,19 @@ def _of_seeds(row: Row, seeds: list[int]) -> Row:
     found = [row.seeds.index(seed) for seed in seeds]
     accuracy = [row.accuracy[i] for i in found]
     metrics = [row.metrics[i] for i in found] if row.metrics else []
-    return Row(seeds, accuracy, row.correct[found], metrics)
+    return Row(seeds, accuracy, row.correct[found], metrics, row.quick)
 
 
 def nothing_finished(target: str, dataset: str) -> InputError:
     """That a table has no run yet, and how to get it."""
-    return InputError(
-        f"no finished run of {target} on {dataset}: run scripts/reproduce.py "
-        f"--{target.replace('-', ' ')} --dataset {dataset} --root ..."
-    )
+    return InputError(f"no finished run of {target} on {dataset}: run {command(target, dataset)}")
+
+
+def command(target: str, dataset: str) -> str:
+    """The command that makes a table, but for its options."""
+    root = "" if dataset == "digits" else " --root DATA"
+    lists = " --list FILE" if target in ("table-3", "table-4") else ""
+    return f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root}{lists}"
 
 
 def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
@@ -82,17 +89,19 @@ def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequenc
     split = recipe["eval_split"]
     chosen = chosen_settings(recipe, dataset)
     chosen.pop("dataset", None)
-    flags = "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
+    tryout = any(row.quick for row in rows)
+    if tryout:
+        for name in (*QUICK, "train_size"):
+            chosen.pop(name, None)
+    flags = " --quick" if tryout else ""
+    flags += "".join(f" {_flag(name, value)}" for name, value in sorted(chosen.items()))
     seeds = sorted({seed for row in rows for seed in row.seeds})
-    root = "" if dataset == "digits" else " --root DATA"
-    command = (
-        f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root} "
-        f"--seeds {' '.join(map(str, seeds))}{flags}"
-    )
+    typed = f"{command(target, dataset)} --seeds {' '.join(map(str, seeds))}{flags}"
+    mark = f"**{QUICK_MARK}: these figures mean nothing.** " if tryout else ""
     return (
-        f"Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
+        f"{mark}Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
         f"epoch, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
-        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {command}"
+        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {typed}"
     )
 
 
@@ -142,7 +151,12 @@ def points_to(row: Row, other: Row) -> float:
 
 
 def p_value(row: Row, other: Row) -> str:
-    """The paired test's p, on the seeds that both have, in brackets; nothing if none is."""
+    """The paired test's p, on the seeds that both have, in brackets.
+
+    Nothing if they have none, or are try-outs.
+    """
+    if row.quick or other.quick:
+        return ""
     common = of_common_seeds([row, other])
     if not common or row.correct.size(1) != other.correct.size(1):
         return ""
@@ -156,6 +170,8 @@ def standing(rows: dict[str, Row]) -> str:
     def mean(name: str) -> float:
         return statistics.mean(rows[name].accuracy)
 
+    if any(row.quick for row in rows.values()):
+        return f"A {QUICK_MARK} does not tell where AGFN stands."
     ours = [name for name in rows if name in ("agfn", BEST)]
     rivals = [name for name in rows if name not in ours]
     if not ours:

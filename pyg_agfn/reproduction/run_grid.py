@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -13,7 +14,7 @@ from pyg_agfn.datasets.bad_data import BadData
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, same_settings, settings
-from pyg_agfn.reproduction.results_file import Record, ResultsFile, pack
+from pyg_agfn.reproduction.results_file import Record, ResultsFile, pack, unpack
 from pyg_agfn.run_files import read_json
 from pyg_agfn.run_folder import load_answers
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
@@ -45,7 +46,7 @@ def run_grid(
                     continue
                 console.print(title, highlight=False)
                 record = run_cell(options, out / name, console)
-                results.add({"cell": name, "settings": settings(options), **record})
+                _add(results, {"cell": name, "settings": settings(options), **record}, out / name)
                 if "error" in record:
                     console.print(f"{title}: {record['error']}", highlight=False)
                     failed.append(name)
@@ -54,6 +55,15 @@ def run_grid(
         except OSError as error:
             raise InputError(f"--out {out}: {error.strerror}; choose another folder") from None
     return failed
+
+
+def _add(results: ResultsFile, record: Record, folder: Path) -> None:
+    try:
+        results.add(record)
+    except InputError as error:
+        raise InputError(
+            f"{error}; the run is kept in {folder}, and the same command takes it from there"
+        ) from None
 
 
 def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
@@ -82,33 +92,64 @@ def _is_of(folder: Path, options: TrainOptions) -> bool:
         return False
 
 
-def measure_subset(
-    cells: Sequence[TrainOptions], out: Path, path: Path, results: ResultsFile, console: Console
-) -> None:
+class Subset(NamedTuple):
+    """A list of test images.
+
+    Attributes:
+        name: The list's name without its ending, by which results know it.
+        positions: Of its images, among the test images.
+    """
+
+    name: str
+    positions: list[int]
+
+
+def read_subsets(paths: Sequence[Path], options: TrainOptions, console: Console) -> list[Subset]:
+    """The test images of each list; read before anything is trained.
+
+    Args:
+        paths: The lists.
+        options: Of any run of the grid: all have the same test images.
+        console: Where it is told how many of the images are there.
+
+    Raises:
+        InputError: Two lists have one name, or a list cannot be read or has none of the images.
+    """
+    names = [path.stem for path in paths]
+    for path in paths:
+        if names.count(path.stem) > 1:
+            raise InputError(f"--list {path}: another list is called {path.stem}; rename one")
+    bads = [BadData(skip=options.skip_bad) for _ in paths]
+    lists = [read_subset_list(path, bad) for path, bad in zip(paths, bads, strict=True)]
+    if not paths:
+        return []
+    _, test = load_datasets(options)
+    subsets = []
+    for path, listed, bad in zip(paths, lists, bads, strict=True):
+        if bad.items:
+            console.print(f"{path.name}: {len(bad.items)} bad rows are left out", highlight=False)
+        subsets.append(Subset(path.stem, positions(test, listed, path, console)))
+    return subsets
+
+
+def measure_subset(cells: Sequence[TrainOptions], subset: Subset, results: ResultsFile) -> None:
     """Adds the accuracy of each finished cell on the test images of a list.
 
     Raises:
-        InputError: The list cannot be read, or has none of the test images.
+        InputError: The results cannot be read or written, or are of fewer test images.
     """
-    bad = BadData(skip=cells[0].skip_bad)
-    listed = read_subset_list(path, bad)
-    if bad.items:
-        console.print(f"{path.name}: {len(bad.items)} bad rows are left out", highlight=False)
-    found: dict[tuple[str, str], list[int]] = {}
     for options in cells:
-        name = cell_name(options)
-        if not results.has(options):
+        record = results.find(options)
+        if record is None:
             continue
-        split = (options.dataset, options.eval_split)
-        if split not in found:
-            _, test = load_datasets(options)
-            found[split] = positions(test, listed, path, console)
-        answers = load_answers(out / name)
-        correct = answers.correct[found[split]]
+        images = record["metrics"]["test_images"]
+        if max(subset.positions) >= images:
+            raise InputError(f"{record['cell']}: was measured on {images:,} test images, not all")
+        correct = unpack(record["correct"], images)[subset.positions]
         results.add(
             {
-                "cell": name,
-                "subset": path.stem,
+                "cell": record["cell"],
+                "subset": subset.name,
                 "settings": settings(options),
                 "images": len(correct),
                 "accuracy": float(correct.double().mean()),

@@ -1,6 +1,8 @@
 """Training: options, data on its way to the device, coordinate descent, evaluation, runs."""
 
-from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions, parse_options, parse_resume
+from pyg_agfn.training.command_line import parse_options, parse_resume
+from pyg_agfn.training.few_images import fit_to_images
+from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions, merge_options
 from pyg_agfn.training.run import (
     load_datasets,
     make_fabric,
@@ -12,8 +14,10 @@ from pyg_agfn.training.run import (
 __all__ = [
     "DATASET_DEFAULTS",
     "TrainOptions",
+    "fit_to_images",
     "load_datasets",
     "make_fabric",
+    "merge_options",
     "parse_options",
     "parse_resume",
     "resume_run",

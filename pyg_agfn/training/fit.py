@@ -28,10 +28,12 @@ from pyg_agfn.rivals import Objective, make_objective
 from pyg_agfn.run_folder import Answers, Method, ModelCard, References
 from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.few_images import warn_of_few_steps
 from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.training.label_correction import LabelCorrection
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
+from pyg_agfn.training.option_uses import corrects_labels
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.profile import StepProfile, profile_steps
 
@@ -64,6 +66,9 @@ def describe_model(options: TrainOptions, method: Method, data: ImageDataset) ->
         alpha=options.alpha,
         beta=options.beta,
         threshold=options.threshold,
+        resize=options.resize,
+        white_integer=data.white.integer,
+        white_float=data.white.floating,
     )
 
 
@@ -91,6 +96,8 @@ def fit(
         raise InputError("training needs at least 2 images (batch normalization)")
     if len(train.classes) < 2:
         raise InputError(f"training needs at least 2 classes, there is only {train.classes[0]}")
+    if warning := warn_of_few_steps(options.batch_size, len(train)):
+        console.print(warning, soft_wrap=True, highlight=False)
     card = describe_model(options, method, train)
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
     device = fabric.device
@@ -179,9 +186,9 @@ def fit(
 def choose_objective(options: TrainOptions, method: Method) -> Objective:
     """What a method minimizes, by the options."""
     criterion = LOSSES[options.loss]
-    parts = (options.teacher, options.memory, options.judges, options.heads)
-    if method != "agfn" or parts == (0.0, 0, "nobody", "graph"):
+    if method != "agfn" or not corrects_labels(options):
         return make_objective(method, criterion)
+    parts = (options.teacher, options.memory, options.judges, options.heads)
     begin_epoch = options.pretrain_epochs + 1
     return LabelCorrection(criterion, *parts, begin_epoch, options.correct_at_most)
 

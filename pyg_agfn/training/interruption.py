@@ -18,6 +18,17 @@ class Interruption:
 
 
 @contextmanager
+def same_command_resumes() -> Iterator[None]:
+    """For scripts that resume what was interrupted themselves, and have no ``--resume``."""
+    try:
+        yield
+    except InterruptedRunError as interruption:
+        raise InterruptedRunError(
+            "interrupted, and saved; the same command resumes it", interruption.code
+        ) from None
+
+
+@contextmanager
 def raised_signals(message: str) -> Iterator[None]:
     """Ends what is being done by an :class:`InterruptedRunError` when a signal comes.
 

@@ -10,13 +10,11 @@ from lightning.fabric import Fabric
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import (
-    Bank,
-    ClassSorted,
     Shuffled,
-    Single,
     evaluate,
     extract_features,
     memorized_share,
+    standard_protocols,
 )
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
 from pyg_agfn.run_folder import Answers, Method, References
@@ -50,14 +48,15 @@ def measure(
         Shuffled(options.batch_size, 1, options.seed).logits(model, of_train, train.labels)
     ).argmax(1)
 
-    shuffled, single, class_sorted, bank = (
-        evaluate(protocol, model, features, test.labels)
-        for protocol in (
-            Shuffled(options.batch_size, options.eval_draws, options.seed),
-            Single(),
-            ClassSorted(options.batch_size),
-            Bank(None if references is None else references.bank),
-        )
+    protocols = standard_protocols(
+        None if references is None else references.bank,
+        options.batch_size,
+        options.eval_draws,
+        options.seed,
+    )
+    bank, shuffled, single, class_sorted = (
+        evaluate(protocol, model, features, test.labels, keep_logits=i == 0)
+        for i, protocol in enumerate(protocols)
     )
     metrics = {
         "dataset": options.dataset,

@@ -1,24 +1,27 @@
 """What a training run can be told. The command line and the saved configuration are made of it."""
 
-import argparse
 import dataclasses
 import json
-import os
-import types
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
-from pyg_agfn.cli import OneLineParser, flag_of
+from pyg_agfn.cli import flag_of
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.image_pixels import Resize
 from pyg_agfn.datasets.label_notation import Notation
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.run_files import read_json, write_json
+from pyg_agfn.run_files import write_json
 from pyg_agfn.run_folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
+from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES
 from pyg_agfn.training.label_correction import Heads, Judges
+from pyg_agfn.training.option_uses import refuse_without_effect
+from pyg_agfn.training.option_values import converted, describe_type, fits, shown
+
+__all__ = ["DATASET_DEFAULTS", "PLACES", "RECIPES", "TrainOptions", "merge_options"]
 
 DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
@@ -36,10 +39,13 @@ class TrainOptions:
     """Options of a training run.
 
     Where a data set has a default of its own (:data:`DATASET_DEFAULTS`) it stands in for the one
-    below; see :meth:`for_dataset`.
+    below; see :meth:`for_dataset`, which also refuses what would have no effect. Made by the class
+    itself or by :func:`dataclasses.replace`, all options count as set, to be taken as they are.
+
+    Paths may be text, methods a text or any iterable of texts, numbers NumPy's.
 
     Raises:
-        InputError: A value out of its range; the message names the option.
+        InputError: A value of another type or out of its range; the message names the option.
     """
 
     dataset: DatasetName = option("digits", "images to learn")
@@ -63,10 +69,21 @@ class TrainOptions:
     )
     backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
     image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
+    resize: Resize = option(
+        "stretch",
+        "how images that are not square become so: stretched; cut to the square in their centre; "
+        "or whole, between black bars",
+    )
     augment: bool = option(True, "random crop, flip, small rotation and erasing")
-    batch_size: int = option(256, "images a step, of all processes, and nodes a graph")
-    epochs: int = option(40, "passes over the training images, pre-training included")
-    pretrain_epochs: int = option(10, "epochs before the graph joins the samples")
+    batch_size: int = option(
+        256, "images a step, of all processes, and nodes a graph; fewer by default for few images"
+    )
+    epochs: int = option(
+        40, "passes over the training images, pre-training included; more by default for few images"
+    )
+    pretrain_epochs: int = option(
+        10, "epochs before the graph joins the samples; by default no more than leave some with it"
+    )
     warmup_epochs: int = option(
         0, "epochs in which the learning rate of W rises, where its first steps are too large"
     )
@@ -128,26 +145,32 @@ class TrainOptions:
     cache: Path | None = option(None, "folder for decoded images (default: ~/.cache/pyg_agfn)")
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+
         def check(good: bool, name: str, rule: str) -> None:
             if not good:
-                value = getattr(self, name)
+                value = shown(getattr(self, name), hints[name])
                 raise InputError(f"{flag_of(name)} must be {rule}, got {value}")
 
-        for name, hint in get_type_hints(type(self)).items():
-            check(_fits(getattr(self, name), hint), name, _describe(hint))
+        for name, hint in hints.items():
+            object.__setattr__(self, name, converted(getattr(self, name), hint))
+            check(fits(getattr(self, name), hint), name, describe_type(hint))
         check(self.backbone in BACKBONES, "backbone", f"one of {', '.join(BACKBONES)}")
         check(0 <= self.noise < 1, "noise", "at least 0 and below 1")
         check(-1 <= self.threshold <= 1, "threshold", "a cosine, -1 to 1")
         check(0 <= self.teacher < 1, "teacher", "at least 0 and below 1")
         check(0 <= self.memory <= MAX_SIZE, "memory", f"0 to {MAX_SIZE}")
         if self.judges in ("neighbours", "both") and not self.memory:
-            raise InputError(f"--judges {self.judges} needs --memory, where neighbours are found")
+            raise InputError(
+                f"--judges {self.judges} needs --memory, where neighbours are found; --judges "
+                "teacher or nobody needs none"
+            )
         at_most = self.correct_at_most
         check(at_most is None or 0 <= at_most <= 1, "correct_at_most", "a share, 0 to 1")
         check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
             check(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("samples", "feature_dim", "bank_size", "batch_size"):
+        for name in ("samples", "feature_dim", "bank_size", "batch_size", "eval_draws"):
             check(getattr(self, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
         for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
             check(getattr(self, name) >= 0, name, "at least 0")
@@ -164,12 +187,14 @@ class TrainOptions:
             "image_size",
             f"{SIDES[0]} to {SIDES[1]} pixels",
         )
+        if self.resize != "stretch" and self.image_size is None:
+            raise InputError(f"--resize {self.resize} needs --image-size, the side in pixels")
         check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
         check(self.warmup_epochs < self.epochs, "warmup_epochs", f"below --epochs {self.epochs}")
         if self.pretrain_epochs >= self.epochs and set(self.method) & set(GRAPH_METHODS):
             raise InputError(
                 f"--pretrain-epochs {self.pretrain_epochs} leaves none of --epochs {self.epochs} "
-                "for the graph: lower it"
+                "for the graph: give fewer, or more --epochs"
             )
         if self.dataset != "ferplus":
             check(self.eval_split == "test", "eval_split", "test (only ferplus has a valid split)")
@@ -181,201 +206,102 @@ class TrainOptions:
 
     @classmethod
     def for_dataset(cls, dataset: DatasetName = "digits", **given: Any) -> "TrainOptions":
-        """The options of a data set: its own defaults, the recipe's, over them what is given."""
-        own = DATASET_DEFAULTS.get(dataset, {}) if isinstance(dataset, str) else {}
-        recipe = given.get("recipe")
-        own = {**own, **(RECIPES.get(recipe, {}) if isinstance(recipe, str) else {})}
-        return cls(dataset=dataset, **{**own, **given})
+        """The options of a data set: its own defaults, the recipe's, over them what is given.
+
+        Defaults that have to look at the number of images do so when a run begins
+        (:func:`pyg_agfn.training.fit_to_images`).
+
+        Raises:
+            InputError: As the class, and for an option that is given and would have no effect; the
+                message says why.
+        """
+        return merge_options({"dataset": dataset, **given})
+
+    @property
+    def defaulted(self) -> frozenset[str]:
+        """The options that are defaults, as neither the user nor ``--config`` has set them."""
+        names: frozenset[str] = self.__dict__.get("_defaulted", frozenset())
+        return names
 
     def save(self, path: Path) -> None:
         """Writes every option as JSON, to be read with ``--config``."""
-        write_json(path, json.loads(json.dumps(dataclasses.asdict(self), default=str)))
-
-
-#: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
-#: paper's but fits the data: sizes as stored, and a small network for small images.
-DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {
-        "noise": 0.2,
-        "backbone": "small-cnn",
-        "augment": False,
-        "batch_size": 128,
-        "epochs": 40,
-        "pretrain_epochs": 2,
-        "lr": 0.05,
-    },
-    "mnist": {
-        "noise": 0.1,
-        "train_size": 10_000,
-        "augment": False,
-        "epochs": 20,
-        "pretrain_epochs": 2,
-        "lr": 0.05,
-    },
-    "ferplus": {"eval_split": "valid", "image_size": 48},
-    "rafdb": {"image_size": 100},
-    "folder": {"image_size": 64},
-}
-
-
-#: What a recipe sets, where it is not the default.
-RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "best": {
-        "alpha": 8.0,
-        "beta": -4.0,
-        "teacher": 0.99,
-        "memory": 4096,
-        "judges": "neighbours",
-        "correct_at_most": None,
-        "heads": "alone",
-        "graph_optimizer": "adam",
-        "lr_graph": 0.02,
-    },
-}
+        write_json(
+            as_path(path, "path"), json.loads(json.dumps(dataclasses.asdict(self), default=str))
+        )
 
 
 #: Options that say where something is, who reads it and what is kept; not what a run is.
 PLACES = ("root", "out", "cache", "device", "workers", "checkpoint_seconds")
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> TrainOptions:
-    """Options from the command line; over ``--config``'s, over the data set's, over the defaults.
+def merge_options(
+    given: Mapping[str, Any], saved: Mapping[str, Any] | None = None, refuse: bool = True
+) -> TrainOptions:
+    """What the user gives, over a saved configuration, the recipe, the data set and the defaults.
+
+    A lower one gives way where it contradicts a higher one: wrong labels are made or read from a
+    list, whichever is said higher up; a recipe that is given takes the place of the saved one with
+    all that it sets; what only the saved data set has is not taken over to another one.
+
+    Args:
+        given: What the user says, by the names of :class:`TrainOptions`. None stands for nothing
+            where it is the default.
+        saved: A configuration, of some or all options.
+        refuse: Whether to refuse what has no effect; whoever makes several runs of the options
+            looks at them instead (:func:`~pyg_agfn.training.option_uses.refuse_without_effect`).
 
     Raises:
-        InputError: Unknown option or value, or a configuration that cannot be read.
+        InputError: As :meth:`TrainOptions.for_dataset`.
     """
-    given = vars(_parser().parse_args(arguments))
-    if "resume" in given:
-        raise InputError("--resume is an option of train_pyg.py")
-    config = given.pop("config", None)
-    settings = typed_settings({**(_read_config(config) if config else {}), **given})
-    return TrainOptions.for_dataset(settings.pop("dataset", "digits"), **settings)
+    specs = {spec.name: spec for spec in dataclasses.fields(TrainOptions)}
+    given = {
+        name: value
+        for name, value in given.items()
+        if value is not None or name not in specs or specs[name].default is not None
+    }
+    saved = _without_replaced(saved or {}, given)
+    chosen = {"dataset": TrainOptions.dataset, **saved, **given}
+    dataset, recipe = chosen["dataset"], chosen.get("recipe")
+    defaults = [
+        DATASET_DEFAULTS.get(dataset, {}) if isinstance(dataset, str) else {},
+        RECIPES.get(recipe, {}) if isinstance(recipe, str) else {},
+    ]
+    merged: dict[str, Any] = {}
+    for layer in (*defaults, saved, given):
+        if layer.get("noise_file") is not None:
+            merged["noise"] = 0.0
+        elif "noise" in layer:
+            merged.pop("noise_file", None)
+        merged.update(layer)
+    set_names = saved.keys() | given.keys()
+    if "pretrain_epochs" not in set_names:
+        merged.update(_shorter_pretraining(merged, defaults[0]))
+    options = TrainOptions(**merged)
+    object.__setattr__(options, "_defaulted", frozenset(specs.keys() - set_names))
+    if refuse:
+        refuse_without_effect([options], given)
+    return options
 
 
-def parse_resume(arguments: Sequence[str] | None = None) -> tuple[Path, dict[str, Any]] | None:
-    """The run folder of ``--resume`` and the options given with it; None without ``--resume``.
+def _without_replaced(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The saved options but for those of another recipe or data set than is given now."""
 
-    Raises:
-        InputError: Options with ``--resume`` that are the run's own.
-    """
-    given = vars(_parser().parse_args(arguments))
-    folder = given.pop("resume", None)
-    if folder is None:
-        return None
-    own = sorted(given.keys() - (set(PLACES) - {"out"}))
-    if own:
-        names = " ".join(map(flag_of, own))
-        raise InputError(f"--resume goes on with the run's own options: leave out {names}")
-    return folder, typed_settings(given)
+    def another(name: str) -> bool:
+        return name in saved and given.get(name, saved[name]) != saved[name]
+
+    replaced: set[str] = set()
+    if another("recipe"):
+        replaced |= {name for recipe in RECIPES.values() for name in recipe}
+    if another("dataset"):
+        replaced |= {"root", "eval_split", "label_mode"}
+    return {name: value for name, value in saved.items() if name not in replaced}
 
 
-def _parser() -> OneLineParser:
-    parser = OneLineParser(
-        description="Train image classifiers on labels that may be wrong, and compare them.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="options as JSON")
-    parser.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with the run of this folder"
-    )
-    hints = get_type_hints(TrainOptions)
-    for spec in dataclasses.fields(TrainOptions):
-        flag = flag_of(spec.name)
-        help_text = spec.metadata["help"] + _default_text(spec.name, spec.default)
-        parser.add_argument(flag, **_argument(hints[spec.name], spec), help=help_text)
-    return parser
-
-
-def typed_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Options as JSON or argparse has them, in the types of :class:`TrainOptions`."""
-    hints = get_type_hints(TrainOptions)
-    return {name: _typed(value, hints[name]) for name, value in settings.items()}
-
-
-def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
-    """What argparse is told of a field."""
-    if hint is bool:
-        return {"action": argparse.BooleanOptionalAction}
-    kind = _without_none(hint)
-    if get_origin(kind) is tuple:
-        return {"nargs": "+", "choices": get_args(get_args(kind)[0])}
-    if get_origin(kind) is Literal:
-        return {"choices": get_args(kind)}
-    if "choices" in spec.metadata:
-        return {"choices": spec.metadata["choices"]}
-    return {"type": kind, "metavar": kind.__name__.upper()}
-
-
-def _default_text(name: str, default: Any) -> str:
-    """The default, and each data set's own, for the help."""
-    own = [f"{key}: {values[name]}" for key, values in DATASET_DEFAULTS.items() if name in values]
-    if default is None and not own:
-        return ""
-    shown = " ".join(default) if isinstance(default, tuple) else default
-    return f" (default: {'; '.join([str(shown), *own])})"
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = read_json(path)
-    except InputError as error:
-        raise InputError(f"--config {error}") from None
-    unknown = sorted(set(config) - {spec.name for spec in dataclasses.fields(TrainOptions)})
-    if unknown:
-        raise InputError(f"--config {path}: unknown option {', '.join(unknown)}")
-    return config
-
-
-def _typed(value: Any, hint: Any) -> Any:
-    """Paths and tuples from the text and lists that JSON and argparse have in their place."""
-    kind = _without_none(hint)
-    if isinstance(value, str) and kind is Path:
-        return Path(value)
-    if get_origin(kind) is tuple and isinstance(value, str | list):
-        return (value,) if isinstance(value, str) else tuple(value)
-    return value
-
-
-def _without_none(hint: Any) -> Any:
-    """``T`` of ``T | None``."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return next(kind for kind in get_args(hint) if kind is not type(None))
-    return hint
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value, from Python or from JSON, has its field's type."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, kind) for kind in get_args(hint))
-    if get_origin(hint) is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(v, get_args(hint)[0]) for v in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
-    if hint is Path:
-        return isinstance(value, Path) and _is_path(value)
-    return isinstance(value, hint)
-
-
-def _is_path(value: Path) -> bool:
-    """Whether the system can be asked for it."""
-    try:
-        return b"\0" not in os.fsencode(value)
-    except UnicodeEncodeError:
-        return False
-
-
-def _describe(hint: Any) -> str:
-    kind = _without_none(hint)
-    if get_origin(kind) is tuple:
-        kind = get_args(kind)[0]
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    return {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}.get(
-        kind, "text"
-    )
+def _shorter_pretraining(merged: dict[str, Any], of_dataset: dict[str, Any]) -> dict[str, int]:
+    """The default share of the epochs, where the default number leaves none for the graph."""
+    usual = {"epochs": TrainOptions.epochs, "pretrain_epochs": TrainOptions.pretrain_epochs}
+    usual.update({name: of_dataset[name] for name in usual if name in of_dataset})
+    epochs = converted(merged.get("epochs", usual["epochs"]), int)
+    if not fits(epochs, int) or not 0 < epochs <= usual["pretrain_epochs"]:
+        return {}
+    return {"pretrain_epochs": epochs * usual["pretrain_epochs"] // usual["epochs"]}

@@ -1,7 +1,6 @@
 """A training run from options to folders: data, one model a method, a table of all."""
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -19,14 +18,18 @@ from rich.table import Table
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
 from pyg_agfn.datasets.ferplus import LabelMode
-from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.datasets.image_survey import note_on_brightness
+from pyg_agfn.device import check_device
+from pyg_agfn.distributed import launched_processes, rank
+from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
 from pyg_agfn.run_files import read_json, refuse_links, write_json
 from pyg_agfn.run_folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
+from pyg_agfn.training.command_line import parse_options
+from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
-from pyg_agfn.training.options import TrainOptions, parse_options
+from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import fabric_precision
 from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
@@ -43,7 +46,9 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
-    say_what_was_read(train, test, console)
+    console.print(f"train {train}\ntest  {test}", soft_wrap=True)
+    print_notes(console, train, test)
+    options = _fit_to(train, options, console)
     results = []
     for method in options.method:
         # Of several processes the first one writes.
@@ -77,6 +82,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     Raises:
         InputError: The folder is of no run, its data are others now, or another process is at it.
     """
+    folder = as_path(folder, "run folder")
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
@@ -89,14 +95,14 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
         result = read_json(metrics)
         try:
             console.print(results_table([result]))
-        except (KeyError, TypeError, ValueError, ArithmeticError):
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             raise InputError(f"{metrics}: does not hold what a run measures") from None
         return result
     fabric = make_fabric(options)
     if fabric.global_rank:
         console.quiet = True
     train, test = load_datasets(options)
-    say_what_was_read(train, test, console)
+    print_notes(console, train, test)
     result = train_method(options, folder, train, test, console)
     console.print(results_table([result]))
     return result
@@ -111,13 +117,19 @@ def train_method(
 ) -> dict[str, Any]:
     """Trains the one method of the options into a folder; returns what it measured.
 
-    From where its checkpoint is, if the folder has one. Of several processes the first one writes;
+    Defaults among the options are fitted to the number of images
+    (:func:`~pyg_agfn.training.fit_to_images`). It continues from where its checkpoint is, if the
+    folder has one. Of several processes the first one writes;
     the others need the folder to go on only.
 
     Raises:
         InputError: Another process is at it, or the training stops.
         InterruptedRunError: A signal has come; the run is saved.
     """
+    options = _fit_to(train, options, console)
+    folder = None if folder is None else as_path(folder, "run folder")
+    if len(options.method) != 1:
+        raise InputError(f"train_method trains one method, got {' '.join(options.method)}")
     (method,) = options.method
     if rank() or folder is None:
         fabric = make_fabric(options)
@@ -148,11 +160,23 @@ def train_method(
         ) from None
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}; make room, then --resume {folder} goes on"
+            f"{folder}: {error.strerror}; make room, then train_pyg.py --resume {folder} resumes it"
         ) from None
     if options.profile and not (folder / "profile.json").is_file():
         console.print("no profile: an epoch has fewer than four steps")
     return trained.metrics
+
+
+def _fit_to(train: ImageDataset, options: TrainOptions, console: Console) -> TrainOptions:
+    """The options with their defaults fitted to the training images; says what has changed."""
+    fitted = fit_to_images(options, len(train), launched_processes()[1])
+    if changed := changed_defaults(options, fitted):
+        console.print(
+            f"by default for {len(train):,} training images: {changed}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return fitted
 
 
 def interrupted(folder: Path) -> str:
@@ -167,24 +191,10 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
         InputError: The device is unknown or not there, or the batch cannot be divided among the
             processes.
     """
-    kind, _, index = options.device.partition(":")
-    available = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in available or (index and not index.isdecimal()):
-        raise InputError(f"--device {options.device}: choose auto, cpu, cuda, cuda:N or mps")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not available[kind] or int(index or 0) >= count:
-        raise InputError(
-            f"--device {options.device}: there is no such device here; --device auto takes the best"
-        )
-    # torchrun says by these how many there are, here and in all.
-    here, processes = (int(os.environ.get(f"{name}WORLD_SIZE", 1)) for name in ("LOCAL_", ""))
+    kind, index = check_device(options.device)
+    here, processes = launched_processes()
     if processes > 1:
-        if index:
+        if index is not None:
             raise InputError(
                 f"--device {options.device}: each process takes one; leave out :{index}"
             )
@@ -195,7 +205,7 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
             )
     fabric = Fabric(
         accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else here,
+        devices=[index] if index is not None and kind == "cuda" else here,
         num_nodes=processes // here,
         strategy="ddp" if processes > 1 else "auto",
         **fabric_precision(options.precision, kind),
@@ -219,7 +229,11 @@ def load_datasets(
         BadDataError: Rows or images of either are bad, and are not to be skipped.
     """
     root = options.root
-    places: dict[str, Any] = {"image_size": options.image_size, "cache_dir": options.cache}
+    places: dict[str, Any] = {
+        "image_size": options.image_size,
+        "cache_dir": options.cache,
+        "resize": options.resize,
+    }
     chosen: dict[str, Any] = {**places, "skip_bad": options.skip_bad}
     readers: list[Callable[[], ImageDataset]]
     if options.dataset == "digits" or root is None:
@@ -239,7 +253,7 @@ def load_datasets(
     train, test = read_all(readers)
 
     if options.train_size is not None:
-        if options.train_size > len(train):
+        if options.train_size > len(train) and "train_size" not in options.defaulted:
             raise InputError(
                 f"--train-size {options.train_size}: there are {len(train)} training images"
             )
@@ -256,11 +270,14 @@ def load_datasets(
     return train, test
 
 
-def say_what_was_read(train: ImageDataset, test: ImageDataset, console: Console) -> None:
-    """Prints the sizes of both parts, and what a list of labels changed."""
-    console.print(f"train {train}\ntest  {test}", soft_wrap=True)
-    if said := train.describe_label_list():
-        console.print(said, soft_wrap=True, highlight=False)
+def print_notes(console: Console, train: ImageDataset, test: ImageDataset) -> None:
+    """Says what the user should know of the images and labels, each line once."""
+    notes = [*train.notes, *test.notes]
+    notes += [note for part in (train, test) for note in note_on_brightness(part.images)]
+    if changed := train.describe_label_list():
+        notes.append(changed)
+    for note in dict.fromkeys(notes):
+        console.print(printable(note), soft_wrap=True, highlight=False)
 
 
 def make_run_folder(out: Path, name: str) -> Path:
@@ -269,7 +286,7 @@ def make_run_folder(out: Path, name: str) -> Path:
     Raises:
         InputError: The folder cannot be made.
     """
-    attempt = 1
+    out, attempt = as_path(out, "out"), 1
     while True:
         folder = out / (name if attempt == 1 else f"{name}-{attempt}")
         try:
@@ -288,7 +305,8 @@ def save_run(folder: Path, trained: Trained) -> None:
     save_model(folder, trained.card, trained.model, trained.references)
     save_answers(folder, trained.answers)
     label = run_label(trained.card.method, trained.metrics["recipe"])
-    plot_learning_curves({label: trained.history}, folder / "learning_curve.png")
+    bank = {label: trained.metrics["accuracy"]["bank"]}
+    plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
     write_json(folder / "metrics.json", trained.metrics)
 
 
@@ -298,8 +316,9 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),  # all columns fit into 80 characters
-        title=f"{first['dataset']}, {first['noise']:.0%} wrong labels, {first['epochs']} epochs: "
-        f"accuracy in % on {first['test_images']:,} {first['split']} images",
+        title=f"{printable(first['dataset'])}, {first['noise']:.0%} wrong labels, "
+        f"{first['epochs']:,} epochs: "
+        f"accuracy in % on {first['test_images']:,} {printable(first['split'])} images",
         caption="bank: each image with training images only; shuffled: in random test batches, "
         "mean ± std; single: by itself; leak: points that sorting the batches by class would add; "
         "memorized: wrong training labels that the model predicts",
@@ -310,7 +329,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     for row in results:
         accuracy, memorized = row["accuracy"], row["memorized"]
         table.add_row(
-            run_label(row["method"], row.get("recipe")),
+            printable(run_label(row["method"], row.get("recipe"))),
             _percent(accuracy["bank"]),
             f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
             _percent(accuracy["single"]),

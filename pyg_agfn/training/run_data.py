@@ -8,7 +8,8 @@ from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.run_folder import Run
-from pyg_agfn.training.options import TrainOptions, parse_options
+from pyg_agfn.training.command_line import parse_options
+from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.run import load_datasets
 
 
@@ -41,6 +42,8 @@ def load_run_data(
     size = (card.channels, card.height, card.width)
     if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
         raise InputError(f"{config}: image_size is not the size in model.json")
+    if options.resize != card.resize:
+        raise InputError(f"{config}: resize is not that in model.json, {card.resize}")
     train, test = load_datasets(options, measured.label_mode)
     for data in (train, test):
         if data.images.shape[1:] != size or data.classes != card.classes:
@@ -48,5 +51,10 @@ def load_run_data(
                 f"{config}: names images of {'x'.join(map(str, data.images.shape[1:]))} in "
                 f"{len(data.classes)} classes, where model.json is of {'x'.join(map(str, size))} "
                 f"in {len(card.classes)}, or classes of other names"
+            )
+        if data.white != card.white:
+            raise InputError(
+                f"{config}: names images of more than 8 bits whose white is {data.white}, where "
+                f"model.json has {card.white}: images were added, changed or removed"
             )
     return options, train, test

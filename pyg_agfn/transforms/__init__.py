@@ -1,11 +1,11 @@
 """Transforms that give a PyG graph its edges."""
 
+from pyg_agfn.transforms.estimators import straight_through
 from pyg_agfn.transforms.poisson_edges import (
     PoissonEdges,
     edge_probability,
     poisson_rate,
     sample_edges,
-    straight_through,
 )
 from pyg_agfn.transforms.similarity_edges import SimilarityEdges, cosine_similarity
 from pyg_agfn.transforms.threshold_edges import ThresholdEdges

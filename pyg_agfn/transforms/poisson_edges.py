@@ -4,14 +4,22 @@ Source: Du, Wang, Xiong, *Adaptive Graph-Based Feature Normalization for Facial 
 Recognition*, Sections 3.1 and 3.3. The functions are the equations, the class is the transform.
 """
 
-import math
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import get_worker_info
 from torch_geometric.data.datapipes import functional_transform
 
+from pyg_agfn.transforms.checks import (
+    check_choice,
+    check_count,
+    check_nodes,
+    check_number,
+)
+from pyg_agfn.transforms.estimators import scale_gradient, straight_through
 from pyg_agfn.transforms.similarity_edges import (
+    MODES,
     Mode,
     Pairs,
     SimilarityEdges,
@@ -78,36 +86,6 @@ def sample_edges(
     return drawn.to(probability.dtype)
 
 
-class _StraightThrough(torch.autograd.Function):
-    # In place of `sample + target - target.detach()`: no rounding, and no inf - inf.
-    @staticmethod
-    def forward(ctx: Any, sample: Tensor, target: Tensor) -> Tensor:
-        return sample.view_as(sample)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
-        return None, grad.sum(0)
-
-
-def straight_through(sample: Tensor, target: Tensor) -> Tensor:
-    r"""``sample`` forward; backward, ``target`` takes its gradient unchanged (Eq. 14).
-
-    Every pair passes its gradient on, joined or not.
-
-    Shapes:
-        - **sample:** :math:`(S, |\mathcal{V}|, |\mathcal{V}|)`
-        - **target:** :math:`(|\mathcal{V}|, |\mathcal{V}|)`, whose gradient is the sum over S
-    """
-    straight: Tensor = _StraightThrough.apply(sample, target)
-    return straight
-
-
-def scale_gradient(parameter: Tensor, scale: Tensor) -> Tensor:
-    """The parameter's own value; its gradient is multiplied by ``scale``."""
-    fixed = parameter.detach()
-    return fixed + (parameter - fixed) * scale
-
-
 @functional_transform("poisson_edges")
 class PoissonEdges(SimilarityEdges):
     r"""Joins the nodes of a graph at random, the likelier the more similar their features
@@ -135,15 +113,25 @@ class PoissonEdges(SimilarityEdges):
     Eq. 14's identity still passes its gradient on, so that such a pair can come back. A zero
     vector has cosine 0 to everything, itself included. One node alone gets at most the edge to
     itself. ``float16`` and ``bfloat16`` features are compared in ``float32``, and ``edge_weight``
-    is rounded to the features' type at the end. Draws follow :func:`torch.manual_seed`, or
-    ``generator``.
+    is rounded to the features' type at the end.
+
+    Draws follow :func:`torch.manual_seed`, or ``generator``. Gradient checkpointing draws the same
+    edges again from PyTorch's generators only, as it keeps no other's state: with ``generator`` it
+    is refused. So are draws in a worker of a :class:`~torch.utils.data.DataLoader` from a
+    ``generator`` that all workers have a copy of. No gradient leaves a worker: ``edge_weight`` has
+    none there, and :math:`\alpha` and :math:`\beta` are not learned.
+
+    Attributes of the graph's old edges are dropped: those whose name has ``edge`` in it, ``adj``,
+    ``adj_t``, and those of as many items as there were edges, unless there are as many nodes or
+    graphs. A :class:`~torch_geometric.data.Batch` remains one and divides into its graphs.
 
     Args:
         alpha (float): Initial :math:`\alpha`. (default: :obj:`1.0`)
         beta (float): Initial :math:`\beta`. (default: :obj:`0.0`)
         num_samples (int): Draws :math:`S` of the same nodes. With more than one, the result is one
             block-diagonal graph of :math:`S \cdot |\mathcal{V}|` nodes: node attributes are
-            repeated, ``batch`` tells the draws apart. (default: :obj:`1`)
+            repeated, ``batch`` tells the draws apart; a batch of :math:`B` graphs becomes one of
+            :math:`S \cdot B`. (default: :obj:`1`)
         mode (str): ``"sample"``, or ``"expectation"``: no draw, :math:`P` itself is the weight,
             with its true gradient. (default: :obj:`"sample"`)
         estimator (str): What takes the gradient of a draw. ``"identity"``: :math:`\lambda` (the
@@ -167,7 +155,10 @@ class PoissonEdges(SimilarityEdges):
 
     Raises:
         ValueError: An unknown option, ``num_samples`` below 1, :math:`\alpha` or :math:`\beta`
-            not finite, or no matrix of floats in ``data.x``.
+            no finite number, no matrix of floats in ``data.x``, or a ``batch`` or ``ptr`` that
+            does not fit it.
+        RuntimeError: A draw from ``generator`` for a gradient checkpoint, or from a copy of it in
+            a worker.
     """
 
     def __init__(
@@ -184,14 +175,11 @@ class PoissonEdges(SimilarityEdges):
         tile_size: int | None = None,
     ) -> None:
         super().__init__(pairs, tile_size)
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
-        if estimator not in get_args(Estimator):
-            raise ValueError(f"estimator must be one of {get_args(Estimator)}, got {estimator!r}")
-        if not (math.isfinite(alpha) and math.isfinite(beta)):
-            raise ValueError(f"alpha and beta must be finite, got {alpha} and {beta}")
+        check_count("num_samples", num_samples)
+        check_choice("mode", mode, MODES)
+        check_choice("estimator", estimator, get_args(Estimator))
+        check_number("alpha", alpha)
+        check_number("beta", beta)
         self.initial = (float(alpha), float(beta))
         self.alpha = nn.Parameter(torch.empty(()))
         self.beta = nn.Parameter(torch.empty(()))
@@ -213,7 +201,37 @@ class PoissonEdges(SimilarityEdges):
         return edge_probability(poisson_rate(similarity, self.alpha, self.beta))
 
     def draw(self, similarity: Tensor) -> Tensor:
-        return sample_edges(self.expected_weight(similarity), self.num_samples, self.generator) > 0
+        return sample_edges(self.expected_weight(similarity), self.num_samples, self._source()) > 0
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """Source of the draws; None for PyTorch's own."""
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator: torch.Generator | None) -> None:
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
+        self._generator = generator
+        self._made_in = _worker_seed()
+
+    def _source(self) -> torch.Generator | None:
+        """The generator, where another draw from it is what the caller expects."""
+        if self.generator is None:
+            return None
+        # PyTorch's checkpoint tells by the same number that it computes something again.
+        if torch._C._current_graph_task_id() != -1:
+            raise RuntimeError(
+                "PoissonEdges cannot draw the same edges again for a gradient checkpoint, which "
+                "restores the state of PyTorch's generators only: leave generator out"
+            )
+        if self._made_in != _worker_seed():
+            raise RuntimeError(
+                "PoissonEdges has a copy of the same generator in each worker of a DataLoader, "
+                "which would draw the same edges: leave generator out, draws then follow the "
+                "workers' own seeds, or set it in worker_init_fn"
+            )
+        return self.generator
 
     def parameters_by_pair(self, num_pairs: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\alpha` and :math:`\beta`, whose gradient is Eq. 11's mean over the pairs."""
@@ -232,21 +250,24 @@ class PoissonEdges(SimilarityEdges):
         mode: Mode | None = None,
         rows: slice | None = None,
     ) -> Tensor:
+        check_nodes(x, batch)
+        mode = self.mode if mode is None else mode
+        check_choice("mode", mode, MODES)
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
         # Counted as a tensor: a number would make a GPU wait.
         num_pairs = (
-            torch.tensor(len(x) ** 2, device=x.device) if joinable is None else joinable.sum()
+            torch.tensor(x.size(0) ** 2, device=x.device) if joinable is None else joinable.sum()
         )
         alpha, beta = self.parameters_by_pair(num_pairs)
         similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)
         rate = poisson_rate(similarity, alpha, beta)
         probability = edge_probability(rate)
-        if (mode or self.mode) == "expectation":
+        if mode == "expectation":
             adj = probability.unsqueeze(0)
         else:
-            sample = sample_edges(probability.detach(), self.num_samples, self.generator, rows)
+            sample = sample_edges(probability.detach(), self.num_samples, self._source(), rows)
             adj = straight_through(sample, rate if self.estimator == "identity" else probability)
         if joinable is None:
             return adj
@@ -257,3 +278,9 @@ class PoissonEdges(SimilarityEdges):
             f"{type(self).__name__}(alpha={self.alpha.item():.4g}, beta={self.beta.item():.4g}, "
             f"num_samples={self.num_samples}, mode={self.mode!r})"
         )
+
+
+def _worker_seed() -> int | None:
+    """The seed of this worker of a DataLoader, which no other has; None outside of workers."""
+    worker = get_worker_info()
+    return None if worker is None else worker.seed

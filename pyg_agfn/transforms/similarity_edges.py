@@ -12,10 +12,22 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import get_worker_info
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from pyg_agfn.transforms.checks import (
+    check_choice,
+    check_count,
+    check_features,
+    check_nodes,
+    full_precision,
+)
+from pyg_agfn.transforms.data_edges import check_graphs, put_edges
+
 Mode = Literal["sample", "expectation"]
+#: The same as a tuple, which a compiled forward pass can compare with.
+MODES: tuple[str, ...] = get_args(Mode)
 Pairs = Literal["sampled", "all"]
 
 
@@ -34,7 +46,7 @@ def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
         - **input:** :math:`(N, F)`, :math:`(M, F)` *(optional)*
         - **output:** :math:`(N, M)`, ``float32`` or ``float64``; without ``y``, :math:`(N, N)`
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         unit = unit_rows(x)
         return unit @ (unit if y is None else unit_rows(y)).t()
 
@@ -47,11 +59,15 @@ def unit_rows(x: Tensor) -> Tensor:
     """
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
+    if x.size(-1) == 0:
+        return x  # a row of no numbers is a zero row
     # A power of two rounds nothing, and a factor changes neither direction nor gradient.
-    exponent = torch.frexp(x.detach().abs().amax(-1, keepdim=True)).exponent.clamp(-100, 100)
-    x = torch.ldexp(x, -exponent)
-    norm = x.norm(dim=-1, keepdim=True)
-    return x / norm.masked_fill(norm == 0, 1.0)
+    largest = x.detach().abs().amax(-1, keepdim=True)
+    x = torch.ldexp(x, -torch.frexp(largest).exponent.clamp(-100, 100))
+    # The norm of a zero row has no second derivative, so it is never computed.
+    is_zero = largest == 0
+    norm = x.masked_fill(is_zero, 1.0).norm(dim=-1, keepdim=True)
+    return x / norm.masked_fill(is_zero, 1.0)
 
 
 def same_graph(batch: Tensor) -> Tensor:
@@ -81,7 +97,8 @@ class Tiles:
     size: int
 
     def __len__(self) -> int:
-        return -(-len(self.unit) // self.size)
+        # Of no node there is one tile, of no row: it still tells the number of draws.
+        return max(1, -(-len(self.unit) // self.size))
 
     def __getitem__(self, index: int) -> tuple[slice, Tensor, Tensor | None]:
         if not 0 <= index < len(self):
@@ -90,7 +107,7 @@ class Tiles:
         joinable = None
         if self.batch is not None:
             joinable = self.batch[rows].unsqueeze(1) == self.batch.unsqueeze(0)
-        with torch.autocast(self.unit.device.type, enabled=False):
+        with full_precision(self.unit.device):
             return rows, self.unit[rows] @ self.unit.t(), joinable
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
@@ -108,7 +125,7 @@ class Tiles:
         """Ordered pairs of nodes of one graph, as a tensor: a number would make a GPU wait."""
         if self.batch is None:
             return torch.tensor(len(self.unit) ** 2, device=self.unit.device)
-        return torch.bincount(self.batch).square().sum()
+        return self.batch.unique(return_counts=True)[1].square().sum()
 
 
 class SimilarityEdges(BaseTransform, nn.Module):
@@ -127,11 +144,10 @@ class SimilarityEdges(BaseTransform, nn.Module):
 
     def __init__(self, pairs: Pairs = "sampled", tile_size: int | None = None) -> None:
         nn.Module.__init__(self)
-        if tile_size is not None and tile_size < 1:
-            raise ValueError(f"tile_size must be at least 1, got {tile_size}")
+        if tile_size is not None:
+            check_count("tile_size", tile_size)
         self.tile_size = tile_size
-        if pairs not in get_args(Pairs):
-            raise ValueError(f"pairs must be one of {get_args(Pairs)}, got {pairs!r}")
+        check_choice("pairs", pairs, get_args(Pairs))
         self.pairs = pairs
 
     @abstractmethod
@@ -171,7 +187,8 @@ class SimilarityEdges(BaseTransform, nn.Module):
 
     def tiles(self, x: Tensor, batch: Tensor | None = None) -> Tiles:
         """All pairs of nodes with features ``x``, a tile of rows at a time."""
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        check_nodes(x, batch)
+        with torch.no_grad(), full_precision(x.device):
             unit = unit_rows(x.detach())
         return Tiles(unit, batch, self.tile_size or max(1, TILE_PAIRS // max(len(x), 1)))
 
@@ -181,6 +198,7 @@ class SimilarityEdges(BaseTransform, nn.Module):
         Memory is :math:`O(N \cdot \text{tile} + |\mathcal{E}|)`, never :math:`N^2`. For one draw
         on the CPU the edges are those of :meth:`adjacency` with the same seed.
         """
+        check_values(tiles.unit)
         parts: list[list[tuple[Tensor, Tensor, Tensor]]] = []
         for rows, similarity, joinable in tiles:
             with torch.no_grad():
@@ -203,12 +221,14 @@ class SimilarityEdges(BaseTransform, nn.Module):
         return transformed
 
     def forward(self, data: Data, mode: Mode | None = None) -> Data:
-        x = data.x
-        if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
+        if not isinstance(data, Data):
             raise ValueError(
-                f"{type(self).__name__} needs floating-point node features data.x of shape "
-                f"[num_nodes, num_features], got {_describe(x)}"
+                f"{type(self).__name__} needs a torch_geometric Data, got {type(data).__name__}"
             )
+        x = data.x
+        check_features("data.x", x)
+        check_values(x)
+        check_graphs(data)
         adj = self.adjacency(x, data.batch, mode)
         num_samples, num_nodes, _ = adj.shape
         if self.pairs == "all":
@@ -218,33 +238,17 @@ class SimilarityEdges(BaseTransform, nn.Module):
             sample, target, source = listed.expand_as(adj).nonzero(as_tuple=True)
         else:
             sample, target, source = adj.detach().nonzero(as_tuple=True)
-
-        if num_samples > 1:
-            data = _block_diagonal(data, num_samples)
-        # a_ij weighs what i takes from j: PyG's message runs from source j to target i.
-        data.edge_index = torch.stack([source, target]) + sample * num_nodes
-        data.edge_weight = adj[sample, target, source].to(x.dtype)
-        data.edge_attr = None
-        return data
+        weight = adj[sample, target, source].to(x.dtype)
+        if get_worker_info() is not None:
+            # No gradient leaves a DataLoader's worker, and no tensor that requires one can.
+            weight = weight.detach()
+        return put_edges(data, sample, target, source, weight, num_samples)
 
 
-def _describe(x: object) -> str:
-    return f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else repr(x)
-
-
-def _block_diagonal(data: Data, num_samples: int) -> Data:
-    """Repeats the nodes ``num_samples`` times; repetition s of graph g is graph s * B + g."""
-    num_nodes = data.num_nodes
-    batch = data.batch if data.batch is not None else data.x.new_zeros(num_nodes, dtype=torch.long)
-    num_graphs = int(batch.max()) + 1 if batch.numel() else 1
-
-    repeated = Data()
-    for key, value in data:
-        if key in ("edge_index", "edge_weight", "edge_attr", "batch", "ptr"):
-            continue
-        if isinstance(value, Tensor) and data.is_node_attr(key):
-            value = value.repeat(num_samples, *[1] * (value.dim() - 1))
-        repeated[key] = value
-    offset = torch.arange(num_samples, device=batch.device).repeat_interleave(num_nodes)
-    repeated.batch = batch.repeat(num_samples) + offset * num_graphs
-    return repeated
+def check_values(x: Tensor) -> None:
+    """Refuses tensors without numbers in them, on which no edge list can depend."""
+    if x.is_meta:
+        raise ValueError(
+            "x is on the meta device, without the numbers that a list of edges depends on: "
+            'propagation="dense" needs none'
+        )

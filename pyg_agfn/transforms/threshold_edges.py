@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 
+from pyg_agfn.transforms.checks import check_nodes, check_number
 from pyg_agfn.transforms.similarity_edges import (
     Mode,
     Pairs,
@@ -31,13 +32,18 @@ class ThresholdEdges(SimilarityEdges):
         - **input:** ``data.x`` :math:`(|\mathcal{V}|, F)`, ``data.batch``
           :math:`(|\mathcal{V}|)` *(optional)*
         - **output:** ``data.edge_index`` :math:`(2, |\mathcal{E}|)`, ``data.edge_weight``
-          :math:`(|\mathcal{E}|)`
+          :math:`(|\mathcal{E}|)`; what the graph had for other edges is dropped
+
+    Raises:
+        ValueError: An unknown option, no matrix of floats in ``data.x``, or a ``batch`` that does
+            not fit it.
     """
 
     def __init__(
         self, threshold: float = 0.5, pairs: Pairs = "sampled", tile_size: int | None = None
     ) -> None:
         super().__init__(pairs, tile_size)
+        check_number("threshold", threshold)
         self.threshold = threshold
 
     def expected_weight(self, similarity: Tensor) -> Tensor:
@@ -53,6 +59,7 @@ class ThresholdEdges(SimilarityEdges):
         mode: Mode | None = None,
         rows: slice | None = None,
     ) -> Tensor:
+        check_nodes(x, batch)
         x, every = x.detach(), slice(None)
         adj = self.expected_weight(cosine_similarity(x[rows or every], x))
         if batch is not None:

@@ -1,17 +1,19 @@
 """The most ambiguous test images, and how sure two models are of them (Figure 5)."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.run_folder import Answers
+from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color
 
 
@@ -78,37 +80,46 @@ def plot_ambiguous(
     models = list(images[0].top_two)
     columns = min(6, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(2.4 * columns, 3.6 * rows + 0.6), layout="constrained")
-    heights = [2.0, 1.0 + 0.25 * len(models)] * rows
-    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=heights)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        top, bottom = grid[2 * row, column], grid[2 * row + 1, column]
-        truth = int(test.true_labels[image.index])
-        pixels = test.images[image.index].permute(1, 2, 0).numpy()
-        top.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-        top.set_title(test.classes[truth], fontsize=13)
-        bottom.set_xlim(0, 1)
-        bottom.set_ylim(3 * len(models) - 0.2, -1)
-        for place, model in enumerate(models):
-            bottom.text(0, 3 * place - 0.45, model, fontsize=10, style="italic")
-            for line, (label, p) in enumerate(image.top_two[model]):
-                y = 3 * place + 0.25 + line * 0.95
-                right = label == truth
-                bottom.barh(
-                    y,
-                    p,
-                    height=0.8,
-                    color=class_color(label),
-                    edgecolor="black" if right else "none",
-                    linewidth=1.6,
-                )
-                text = f"{test.classes[label]} {p:.2f}{' ✓' if right else ''}"
-                written = bottom.text(0.02, y, text, va="center", fontsize=10)
-                written.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-    if title:
-        figure.suptitle(title, fontsize=14)
-    for path in paths:
-        figure.savefig(path, dpi=110)
+    with drawn_text(title, "✓", *test.classes, *models) as shown:
+        figure = Figure(figsize=(2.4 * columns, 3.9 * rows + 0.6), layout="constrained")
+        heights = [2.0, 1.0 + 0.4 * len(models)] * rows
+        grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=heights)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for number, image in enumerate(images):
+            row, column = divmod(number, columns)
+            top, bottom = grid[2 * row, column], grid[2 * row + 1, column]
+            pixels = test.images[image.index].permute(1, 2, 0).numpy()
+            top.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
+            truth = int(test.true_labels[image.index])
+            top.set_title(shown(test.classes[truth], 24), fontsize=13)
+            _draw_scores(bottom, image, truth, test.classes, shown)
+        if title:
+            headline = textwrap.fill(shown(title, 200), max(24, 20 * columns))
+            figure.suptitle(headline, fontsize=14)
+        for path in paths:
+            figure.savefig(path, dpi=110)
+
+
+def _draw_scores(
+    axes: Axes,
+    image: AmbiguousImage,
+    truth: int,
+    classes: Sequence[str],
+    shown: Callable[[str, int], str],
+) -> None:
+    """For each model two lines of text, each over its bar."""
+    axes.set_xlim(0, 1)
+    axes.set_ylim(5.4 * len(image.top_two), 0)
+    for place, (model, scores) in enumerate(image.top_two.items()):
+        line = 5.4 * place + 0.6
+        axes.text(0, line, shown(model, 24), va="center", fontsize=10, style="italic")
+        for label, p in scores:
+            right = label == truth
+            text = f"{shown(classes[label], 20)} {p:.2f}{' ✓' if right else ''}"
+            axes.text(0, line + 1, text, va="center", fontsize=10)
+            edge = "black" if right else "none"
+            axes.barh(
+                line + 1.9, p, height=0.5, color=class_color(label), edgecolor=edge, linewidth=1.2
+            )
+            line += 2.1

@@ -1,17 +1,19 @@
 """Confusion matrices."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from pyg_agfn.errors import printable
+from pyg_agfn.visualization.fonts import drawn_text
+
+#: Classes of a picture that can be read; one of 1,000 would be a wall of 90,000 pixels a side.
+MOST_CLASSES = 60
 
 
-@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_confusion(
     confusion: Sequence[Sequence[int]], classes: Sequence[str], path: Path, title: str = ""
 ) -> None:
@@ -19,17 +21,28 @@ def plot_confusion(
 
     Args:
         confusion: Images by true class (row) and predicted class (column).
-        classes: Their names.
+        classes: Their names, at most :data:`MOST_CLASSES`.
         path: Picture to write; the ending decides on the format.
         title: Headline of the picture.
+
+    Raises:
+        ValueError: There are more classes.
     """
+    if len(classes) > MOST_CLASSES:
+        raise ValueError(f"{len(classes)} classes, where a picture shows {MOST_CLASSES} at most")
     side = 2.5 + 0.6 * len(classes)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.add_subplot()
     shares = [[100 * n / max(sum(row), 1) for n in row] for row in confusion]
-    display = ConfusionMatrixDisplay(
-        np.array(shares), display_labels=[printable(name, 40) for name in classes]
-    )
-    display.plot(ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False)
-    axes.set_title(printable(title) or "% of each true class", loc="left")
-    figure.savefig(path, dpi=150)
+    with drawn_text(title, *classes) as shown:
+        figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+        axes = figure.add_subplot()
+        display = ConfusionMatrixDisplay(
+            np.array(shares), display_labels=[shown(name, 40) for name in classes]
+        )
+        display.plot(
+            ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False
+        )
+        headline = shown(title, 4000) or "% of each true class"
+        # About nine letters an inch. What is wider, such as Chinese, widens the picture.
+        lines = textwrap.fill(headline, int(9 * figure.get_figwidth()))
+        figure.suptitle(lines, x=0.01, ha="left")
+        figure.savefig(path, dpi=150, bbox_inches="tight")

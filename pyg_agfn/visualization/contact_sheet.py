@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction
 from pyg_agfn.run_folder import References
+from pyg_agfn.visualization.fonts import drawn_text
 
 #: Images and references on a sheet, at most: a picture has less than 65,536 pixels a side.
 MOST_ROWS = 300
 MOST_REFERENCES = 40
 
 
-@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_contact_sheet(
     predictions: Sequence[Prediction], references: References | None, path: Path
 ) -> None:
@@ -32,21 +30,25 @@ def plot_contact_sheet(
     most = max((len(p.references) for p in predictions), default=0)
     columns = 2 + min(most, MOST_REFERENCES)
     rows = max(len(predictions), 1)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for row, prediction in zip(grid, predictions, strict=False):
-        _show(row[0], prediction.image, printable(prediction.file.name)[-22:])
-        lines = [f"{printable(name, 40)}  {p:.0%}" for name, p in prediction.top_two]
-        lines.append(f"margin  {prediction.margin:.0%}")
-        row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
-        if references is None:
-            continue
-        for axes, reference in zip(row[2:], prediction.references, strict=False):
-            title = f"{printable(reference.label, 40)}\n{reference.weight:.1%}"
-            _show(axes, references.images[reference.index], title)
-    figure.savefig(path, dpi=120)
+    names = [p.file.name for p in predictions]
+    names += [name for p in predictions for name, _ in p.top_two]
+    names += [reference.label for p in predictions for reference in p.references]
+    with drawn_text(*names) as shown:
+        figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for row, prediction in zip(grid, predictions, strict=False):
+            _show(row[0], prediction.image, shown(prediction.file.name[-22:], 44))
+            lines = [f"{shown(name, 40)}  {p:.0%}" for name, p in prediction.top_two]
+            lines.append(f"margin  {prediction.margin:.0%}")
+            row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
+            if references is None:
+                continue
+            for axes, reference in zip(row[2:], prediction.references, strict=False):
+                title = f"{shown(reference.label, 40)}\n{reference.weight:.1%}"
+                _show(axes, references.images[reference.index], title)
+        figure.savefig(path, dpi=120)
 
 
 def _show(axes: Axes, image: Tensor, title: str) -> None:

@@ -8,30 +8,62 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from pyg_agfn.evaluation.separation import centered
+
 #: Above this, scikit-learn takes minutes and openTSNE seconds.
 MANY_POINTS = 5000
 #: t-SNE is run on this many principal components, as is usual.
 COMPONENTS = 50
+#: Fewer points than this have no neighbourhoods: their principal components are shown.
+FEWEST = 4
+#: Seeds that numpy takes are at least 0 and below this.
+SEED_LIMIT = 1 << 32
 
 
 def embed(features: Tensor, seed: int = 0) -> NDArray[Any]:
     r"""Positions :math:`(n, 2)` of features :math:`(n, F)` by t-SNE, perplexity 30 or less.
 
+    Equal features have one position, and their number does not matter. Of fewer than four
+    different ones the principal components are given, as there t-SNE has nothing to say.
+
+    Args:
+        features: One row an image; their unit does not matter.
+        seed: Of what t-SNE draws, at least 0 and below 2^32.
+
     Raises:
-        ValueError: Fewer than four samples.
+        ValueError: A feature is not finite, or the seed is none of numpy's.
     """
-    x = features.double().numpy()
-    n = len(x)
-    if n < 4:
-        raise ValueError(f"t-SNE needs at least 4 samples, got {n}")
-    x = PCA(min(COMPONENTS, n, x.shape[1]), random_state=seed).fit_transform(x)
-    perplexity = min(30.0, (n - 1) / 3)
-    if n > MANY_POINTS:
+    if not 0 <= seed < SEED_LIMIT:
+        raise ValueError(f"seed must be at least 0 and below 2^32, got {seed}")
+    distinct, place = np.unique(centered(features), axis=0, return_inverse=True)
+    if len(distinct) == len(features):  # in their own order, on which the draws depend
+        distinct, place = centered(features), np.arange(len(features))
+    if len(distinct) < 2:
+        return np.zeros((len(features), 2))
+    kept = min(COMPONENTS, *distinct.shape)
+    x = PCA(kept, random_state=seed).fit_transform(distinct)
+    positions = _pad(x) if len(distinct) < FEWEST else _tsne(x, seed)
+    return np.asarray(positions[place.reshape(-1)])
+
+
+def _tsne(x: NDArray[Any], seed: int) -> NDArray[Any]:
+    perplexity = min(30.0, (len(x) - 1) / 3)
+    # The start that both libraries make of principal components, but for a single one as well:
+    # on a line all points would have to pass through each other.
+    start = _pad(x)
+    start = start / start[:, 0].std() * 1e-4
+    start += np.random.default_rng(seed).normal(0, 1e-6, start.shape)
+    if len(x) > MANY_POINTS:
         import openTSNE
 
-        many = openTSNE.TSNE(perplexity=perplexity, random_state=seed).fit(x)
-        return np.asarray(many)
-    found: NDArray[Any] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
-        x
-    )
+        many = openTSNE.TSNE(perplexity=perplexity, initialization=start, random_state=seed)
+        return np.asarray(many.fit(x))
+    found: NDArray[Any] = TSNE(
+        perplexity=perplexity, init=start.astype(np.float32), random_state=seed
+    ).fit_transform(x)
     return found
+
+
+def _pad(x: NDArray[Any]) -> NDArray[Any]:
+    """The first two columns; zeros where there is no second one."""
+    return np.pad(x[:, :2], ((0, 0), (0, max(0, 2 - x.shape[1]))))

@@ -6,21 +6,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run, label_of_folder, load_run
+from pyg_agfn.run_folder import Run, load_run
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.run_data import load_run_data
-from pyg_agfn.visualization.embedding import embed
+from pyg_agfn.visualization.embedding import FEWEST, SEED_LIMIT, embed
+from pyg_agfn.visualization.run_titles import run_titles
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,27 @@ class Panel:
     Attributes:
         title: The method, and for a graph method whether before or after normalization.
         positions: By t-SNE, (n, 2).
-        separation: Computed in the feature space itself, by the true labels.
+        separation: Computed in the feature space itself, by the true labels; None where there is
+            nothing to measure.
+        note: What is unusual, such as why there is nothing to measure.
     """
 
     title: str
     positions: NDArray[Any]
-    separation: Separation
+    separation: Separation | None
+    note: str = ""
+
+    def figures(self) -> list[str]:
+        """The separation in words, or why there is none."""
+        found = self.separation
+        figures = [self.note] if self.note else []
+        if found is not None:
+            figures += [
+                f"intra/inter {found.variance_ratio:.2f}",
+                f"silhouette {found.silhouette:.2f}",
+                f"{found.neighbours}-NN {found.neighbour_agreement:.1%}",
+            ]
+        return figures
 
 
 @dataclass(frozen=True)
@@ -56,13 +73,15 @@ class PanelRow:
         """The numbers behind the picture."""
         return {
             "images": self.name,
+            "classes": list(self.images.classes),
             "names": self.images.names,
             "labels": self.images.labels.tolist(),
             "true_labels": self.images.true_labels.tolist(),
             "panels": [
                 {
                     "title": panel.title,
-                    "separation": asdict(panel.separation),
+                    "separation": panel.separation and asdict(panel.separation),
+                    "note": panel.note,
                     "positions": [[round(float(v), 3) for v in xy] for xy in panel.positions],
                 }
                 for panel in self.panels
@@ -82,12 +101,16 @@ def compare_features(
         folders: Finished runs on the same images with the same labels.
         root: Folder of the data set, where it is not as in training.
         points: Images a row, at most.
-        seed: Of the choice of images, and of t-SNE.
+        seed: Of the choice of images, and of t-SNE; at least 0 and below 2^32.
 
     Raises:
-        InputError: A run cannot be read, or the runs are not of the same images and labels.
+        InputError: The seed is out of range, a run cannot be read or its features are no numbers,
+            or the runs are not of the same images and labels.
     """
+    if not 0 <= seed < SEED_LIMIT:
+        raise InputError(f"--seed must be 0 to {SEED_LIMIT - 1}, got {seed}")
     runs = [load_run(folder) for folder in folders]
+    titles = run_titles(runs)
     flags = [] if root is None else ["--root", root]
     first, train, test = load_run_data(runs[0], flags)
     every = [first]
@@ -103,13 +126,17 @@ def compare_features(
     rows = []
     for name, images in (("test images", test), ("training images", train)):
         generator = generator_for("pictures", seed)
-        chosen = torch.randperm(len(images), generator=generator)[:points].sort().values
-        part = images.subset(chosen)
-        panels = [
-            Panel(title, embed(x, seed), measure_separation(x, part.true_labels))
-            for run, options in zip(runs, every, strict=True)
-            for title, x in _features(run, options, part, name == "training images", seed).items()
-        ]
+        drawn = torch.randperm(len(images), generator=generator)[: min(points, len(images))]
+        part = images.subset(drawn.sort().values)
+        panels = []
+        for run, title, options in zip(runs, titles, every, strict=True):
+            of_training = name == "training images"
+            for step, x in _features(run, options, part, of_training, seed).items():
+                if not bool(x.isfinite().all()):
+                    raise InputError(
+                        f"{run.folder}: the features of its {name} are no numbers; it is broken"
+                    )
+                panels.append(_panel(title + step, x, part.true_labels, seed))
         rows.append(PanelRow(name, part, panels))
     return rows
 
@@ -120,30 +147,49 @@ def caption(rows: Sequence[PanelRow]) -> str:
     for row in rows:
         for panel in row.panels:
             found = panel.separation
-            lines.append(
-                f"{row.name}, {panel.title}: intra-/inter-class variance "
-                f"{found.variance_ratio:.2f}, silhouette {found.silhouette:.2f}, 10 nearest "
-                f"neighbours of the same class {found.neighbour_agreement:.1%}"
-            )
+            figures = [panel.note] if panel.note else []
+            if found is not None:
+                figures += [
+                    f"intra-/inter-class variance {found.variance_ratio:.2f}",
+                    f"silhouette {found.silhouette:.2f}",
+                    f"{found.neighbours} nearest neighbours of the same class "
+                    f"{found.neighbour_agreement:.1%}",
+                ]
+            lines.append(printable(f"{row.name}, {panel.title}: {', '.join(figures)}"))
     return "\n".join(lines)
 
 
 def save_numbers(rows: Sequence[PanelRow], path: Path) -> None:
     """Writes the numbers behind the picture as JSON."""
-    path.write_text(json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8")
+    as_path(path, "path").write_text(
+        json.dumps([row.as_json() for row in rows]) + "\n", encoding="utf-8"
+    )
+
+
+def _panel(title: str, x: Tensor, true_labels: Tensor, seed: int) -> Panel:
+    positions = embed(x, seed)
+    notes = []
+    separation = None
+    try:
+        separation = measure_separation(x, true_labels)
+    except ValueError as reason:
+        notes.append(str(reason))
+    different = len(np.unique(positions, axis=0))
+    if 1 < different < FEWEST:
+        notes.append(f"{different} different features: principal components, no t-SNE")
+    return Panel(title, positions, separation, "; ".join(notes))
 
 
 @torch.no_grad()
 def _features(
     run: Run, options: TrainOptions, images: ImageDataset, of_training: bool, seed: int
 ) -> dict[str, Tensor]:
-    """What the classifier sees, and for a graph method what its normalizer gets, by title."""
+    """What the classifier sees, and for a graph method what its normalizer gets, by step."""
     fabric = make_fabric(options)
     model = run.model.to(fabric.device)
     x = extract_features(model, Batches(images, 256, fabric.device), fabric.autocast())
-    label = label_of_folder(run.folder, run.card)
     if not isinstance(model, AGFNClassifier) or run.references is None:
-        return {label: x.cpu()}
+        return {"": x.cpu()}
     projected = model.agfn.projector(x)
     if of_training:
         order = torch.randperm(len(x), generator=generator_for("pictures", seed))
@@ -153,4 +199,4 @@ def _features(
     else:
         bank = run.references.bank.to(fabric.device)
         normalized = torch.cat([bank(part) for part in x.split(1024)])
-    return {f"{label}, before": projected.cpu(), f"{label}, after": normalized.cpu()}
+    return {", before": projected.cpu(), ", after": normalized.cpu()}

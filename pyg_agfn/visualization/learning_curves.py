@@ -1,15 +1,17 @@
 """Accuracy by epoch, on the training labels as given and on test images."""
 
 import csv
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from pyg_agfn.errors import InputError
-from pyg_agfn.run_files import check_file
-from pyg_agfn.visualization.palette import METHOD_STYLES
+from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.run_files import check_file, read_json
+from pyg_agfn.visualization.fonts import drawn_text
+from pyg_agfn.visualization.palette import METHOD_STYLES, class_color
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -18,7 +20,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     Raises:
         InputError: The folder has no log.
     """
-    path = folder / "log" / "metrics.csv"
+    path = as_path(folder, "run folder") / "log" / "metrics.csv"
     try:
         check_file(path)
         with path.open(newline="") as file:
@@ -38,8 +40,31 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         raise InputError(f"{path}: is not the log of a run ({error})") from None
 
 
+def bank_accuracy(folder: Path) -> float | None:
+    """A finished run's headline, 0 to 1; None where the run is not finished.
+
+    Raises:
+        InputError: What the run measured cannot be read.
+    """
+    path = folder / "metrics.json"
+    if not path.exists():
+        return None
+    try:
+        accuracy = float(read_json(path)["accuracy"]["bank"])
+        if not 0 <= accuracy <= 1:
+            raise ValueError
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: does not hold what a run measures") from None
+    return accuracy
+
+
 def plot_learning_curves(
-    histories: Mapping[str, Sequence[Mapping[str, float]]], path: Path, title: str = ""
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    path: Path,
+    title: str = "",
+    bank: Mapping[str, float] | None = None,
 ) -> None:
     """Draws test accuracy by epoch (thick) and accuracy on the given training labels (thin).
 
@@ -50,22 +75,29 @@ def plot_learning_curves(
             ``train_accuracy``, 0 to 1.
         path: Picture to write; the ending decides on the format.
         title: Headline of the picture.
+        bank: By method, the finished run's headline, 0 to 1. The curves are of another protocol
+            (the test images in one shuffling), so the legend quotes none of their figures.
     """
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for method, history in histories.items():
-        style = METHOD_STYLES.get(method, {})
-        epochs = [epoch["epoch"] for epoch in history]
-        test = [epoch["test_accuracy"] for epoch in history]
-        train = [epoch["train_accuracy"] for epoch in history]
-        axes.plot(epochs, test, **style, linewidth=2.5, label=f"{method}, test {test[-1]:.1%}")
-        axes.plot(epochs, train, **style, linewidth=0.9, label=f"{method}, training labels")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy (test: one shuffling)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    if title:
-        axes.set_title(title, loc="left")
-    figure.savefig(path, dpi=150)
+    bank = bank or {}
+    with drawn_text(title, *histories) as shown:
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot()
+        for number, (method, history) in enumerate(histories.items()):
+            style = METHOD_STYLES.get(method, {"color": class_color(number)})
+            epochs = [epoch["epoch"] for epoch in history]
+            test = [epoch["test_accuracy"] for epoch in history]
+            train = [epoch["train_accuracy"] for epoch in history]
+            name = shown(method, 60)
+            headline = f" (bank: {bank[method]:.1%})" if method in bank else ""
+            axes.plot(epochs, test, **style, linewidth=2.5, label=f"{name}, test{headline}")
+            axes.plot(epochs, train, **style, linewidth=0.9, label=f"{name}, training labels")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("accuracy (curve of test: one shuffling)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=10 if len(histories) < 4 else 8)
+        if title:
+            axes.set_title(textwrap.fill(shown(title, 200), 64), loc="left")
+        figure.savefig(path, dpi=150)

@@ -1,6 +1,6 @@
 """Colours and markers that stay the same in every picture."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Okabe and Ito's eight colours and Tol's indigo, told apart in grey and by colour-blind readers;
 #: and a dash for each.
@@ -16,22 +16,42 @@ METHOD_STYLES: dict[str, dict[str, Any]] = {
     "agfn-best": {"color": "#332288", "linestyle": "-"},
 }
 
-#: Ten colours for classes, made to be told apart by colour-blind readers and in grey: Petroff,
-#: *Accessible Color Sequences for Data Visualization*, 2021.
+#: Ten colours for classes, of the palettes of Okabe and Ito, Tol, and Wong: those whose closest
+#: two are farthest apart, with and without red-green blindness (``tests/visualization``).
 CLASS_COLORS = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
+    "#006ddb",
+    "#d55e00",
+    "#009e73",
+    "#aa4499",
+    "#ddcc77",
+    "#661100",
+    "#004949",
+    "#000099",
+    "#aadd00",
+    "#ffb6db",
+)
+
+
+class Marker(NamedTuple):
+    """A marker, as matplotlib and as Bokeh call it."""
+
+    matplotlib: str
+    bokeh: str
+
+
+CLASS_MARKERS = (
+    Marker("o", "circle"),
+    Marker("s", "square"),
+    Marker("^", "triangle"),
+    Marker("D", "diamond"),
 )
 
 
 def class_color(label: int) -> str:
-    """The colour of a class; after ten classes they begin again."""
+    """The colour of a class; after ten classes they begin again, with other markers."""
     return CLASS_COLORS[label % len(CLASS_COLORS)]
+
+
+def class_marker(label: int) -> Marker:
+    """The marker of a class: no two of 40 classes have colour and marker in common."""
+    return CLASS_MARKERS[(label + label // len(CLASS_COLORS)) % len(CLASS_MARKERS)]

@@ -1,10 +1,15 @@
 """What pictures may be called."""
 
+import mimetypes
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
+
+#: Endings that are offered, without their dot.
+FORMATS = ("png", "svg", "pdf")
 
 
 def check_ending(path: Path) -> None:
@@ -13,6 +18,36 @@ def check_ending(path: Path) -> None:
     Raises:
         InputError: No kind of picture has such an ending.
     """
-    endings = sorted(Figure().canvas.get_supported_filetypes())
-    if path.suffix.lower().removeprefix(".") not in endings:
+    path = as_path(path, "picture")
+    if not _is_picture(path):
+        endings = sorted(Figure().canvas.get_supported_filetypes())
         raise InputError(f"{path}: a picture's name ends in .{', .'.join(endings)}")
+
+
+def picture_paths(base: Path, formats: Sequence[str] | None) -> tuple[Path, list[Path]]:
+    """What a picture and the files beside it are called.
+
+    Args:
+        base: Name of the picture, with or without its ending.
+        formats: Endings, if they are given; :data:`FORMATS` but for PDF if not.
+
+    Returns:
+        The name without its ending, and the pictures.
+
+    Raises:
+        InputError: The name's ending is of no picture that can be drawn, is given beside formats,
+            or the name is that of a folder.
+    """
+    if base.is_dir():
+        raise InputError(f"--out {base}: is a folder; name the picture in it: {base / 'tsne'}")
+    if _is_picture(base):
+        if formats:
+            raise InputError(f"--out {base} and --format both say the ending: leave out one")
+        return base.with_suffix(""), [base]
+    if (mimetypes.guess_type(base)[0] or "").startswith("image/"):
+        check_ending(base)
+    return base, [Path(f"{base}.{ending}") for ending in dict.fromkeys(formats or FORMATS[:2])]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower().removeprefix(".") in Figure().canvas.get_supported_filetypes()

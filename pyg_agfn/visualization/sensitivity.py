@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pyg_agfn.visualization.palette import METHOD_STYLES
+from pyg_agfn.visualization.palette import CLASS_MARKERS, METHOD_STYLES
 
 #: Accuracies, one a seed, by method and batch size or backbone.
 BySize = Mapping[str, Mapping[int, Sequence[float]]]
@@ -17,7 +17,7 @@ ByBackbone = Mapping[str, Mapping[str, Sequence[float]]]
 def plot_sensitivity(
     by_batch: BySize, by_backbone: ByBackbone, paths: Sequence[Path], title: str = ""
 ) -> None:
-    """Draws both sides of Figure 3; bars of accuracy by the bank, lines over the seeds' range.
+    """Draws both sides of Figure 3: accuracy by the bank as dots, lines over the seeds' range.
 
     Args:
         by_batch: Accuracies, 0 to 1, by method and batch size.
@@ -39,26 +39,31 @@ def plot_sensitivity(
         left.set_xticks(ticks, [str(size) for size in ticks])
     left.set_xlabel("batch size", fontsize=13)
     left.set_ylabel("accuracy by the bank, %", fontsize=13)
-    left.legend(frameon=False, fontsize=12)
+    if by_batch:
+        left.legend(frameon=False, fontsize=12)
     left.grid(alpha=0.3)
 
+    # Dots: a bar that does not begin at 0 shows another proportion than the numbers have.
     names = list(dict.fromkeys(name for found in by_backbone.values() for name in found))
-    width = 0.8 / max(len(by_backbone), 1)
-    lowest = 100.0
+    step = 0.5 / max(len(by_backbone), 1)
     for place, (method, found) in enumerate(by_backbone.items()):
-        for position, name in enumerate(names):
-            if name not in found:
-                continue
-            x = position + (place - (len(by_backbone) - 1) / 2) * width
-            mean = 100 * statistics.mean(found[name])
-            lowest = min(lowest, mean)
-            color = METHOD_STYLES[method]["color"]
-            hatch = "//" if method == "agfn" else ""
-            right.bar(x, mean, 0.92 * width, color=color, hatch=hatch, edgecolor="white")
-            right.text(x, mean, f"{mean:.1f}", ha="center", va="bottom", fontsize=11)
-            _range(right, x, found[name])
+        style = {**METHOD_STYLES[method], "linestyle": ""}
+        marker = CLASS_MARKERS[place % len(CLASS_MARKERS)].matplotlib
+        columns = [position for position, name in enumerate(names) if name in found]
+        shift = (place - (len(by_backbone) - 1) / 2) * step
+        means = [100 * statistics.mean(found[names[position]]) for position in columns]
+        xs = [position + shift for position in columns]
+        right.plot(xs, means, marker=marker, markersize=9, label=method, **style)
+        for x, mean, position in zip(xs, means, columns, strict=True):
+            _range(right, x, found[names[position]])
+            right.annotate(
+                f"{mean:.1f}", (x, mean), (8, 0), textcoords="offset points", va="center"
+            )
     right.set_xticks(range(len(names)), names, fontsize=12)
-    right.set_ylim(max(0.0, lowest - 8), None)  # the axis does not begin at 0: the figures stand
+    right.margins(x=0.2, y=0.15)
+    right.grid(alpha=0.3, axis="y")
+    if by_backbone:
+        right.legend(frameon=False, fontsize=12)
     if title:
         figure.suptitle(title, fontsize=14)
     for path in paths:

@@ -3,12 +3,12 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,17 +16,22 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 from torch import Tensor
 
-from pyg_agfn.errors import printable
+from pyg_agfn.errors import as_path, printable
 from pyg_agfn.visualization.feature_panels import Panel, PanelRow
-from pyg_agfn.visualization.palette import class_color
+from pyg_agfn.visualization.fonts import drawn_text
+from pyg_agfn.visualization.palette import class_color, class_marker
+from pyg_agfn.visualization.place_labels import place_labels
+
+#: Classes that the legend names, at most: colour and marker tell as many apart.
+MOST_NAMED = 40
 
 
-@rc_context({"text.parse_math": False})  # a $ in a name is a $
 def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") -> None:
     """Draws a panel for each run and row of images.
 
-    A point has the colour of the class that its label names; one whose label is wrong is a black
-    cross on that colour. Each class's name stands at the middle of its true members.
+    A point has the colour and marker of the class that its label names; one whose label is wrong
+    is a black cross on that colour. Each class's name stands at the middle of its true members, or
+    beside it with a line to it; where classes lie in one another the legend alone has the names.
 
     Args:
         rows: What :func:`~pyg_agfn.visualization.feature_panels.compare_features` found.
@@ -34,56 +39,122 @@ def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") 
         title: Headline of the picture.
     """
     columns = max(len(row.panels) for row in rows)
-    figure = Figure(figsize=(3.6 * columns, 4.0 * len(rows) + 0.9), layout="constrained")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for row, axes_row in zip(rows, grid, strict=True):
-        for axes in axes_row:
-            axes.set_xticks([])
-            axes.set_yticks([])
-        axes_row[0].set_ylabel(row.name, fontsize=14)
-        for panel, axes in zip(row.panels, axes_row, strict=False):
-            _draw(axes, panel, row)
-    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=6, frameon=False)
-    if title:
-        figure.suptitle(printable(title), fontsize=15)
-    for path in paths:
-        figure.savefig(path, dpi=110)
+    titles = [panel.title for row in rows for panel in row.panels]
+    with drawn_text(title, *titles, *rows[0].images.classes) as shown:
+        entries = _legend(rows, shown)
+        width = max(3.6 * columns, 5.0)
+        longest = max(len(str(entry.get_label())) for entry in entries)
+        ncols = max(1, min(6, int(width / (0.09 * longest + 0.4))))
+        height = 4.0 * len(rows) + 0.9 + 0.24 * (len(entries) // ncols)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        grid = figure.subplots(len(rows), columns, squeeze=False)
+        drawn: list[tuple[Axes, Panel, PanelRow]] = []
+        for row, axes_row in zip(rows, grid, strict=True):
+            for axes in axes_row:
+                axes.set_xticks([])
+                axes.set_yticks([])
+            axes_row[0].set_ylabel(row.name, fontsize=14)
+            for panel, axes in zip(row.panels, axes_row, strict=False):
+                _draw(axes, panel, row, shown)
+                drawn.append((axes, panel, row))
+        figure.legend(handles=entries, loc="outside lower center", ncols=ncols, frameon=False)
+        if title:
+            headline = textwrap.fill(shown(title, 200), int(width / 0.12))
+            figure.suptitle(headline, fontsize=15)
+        figure.draw_without_rendering()  # how large the panels are is known afterwards
+        figure.set_layout_engine("none")
+        for axes, panel, row in drawn:
+            _name_classes(axes, panel, row, shown)
+        for path in paths:
+            figure.savefig(path, dpi=110)
 
 
-def _draw(axes: Axes, panel: Panel, row: PanelRow) -> None:
-    labels, true_labels = row.images.labels.numpy(), row.images.true_labels.numpy()
-    wrong = labels != true_labels
-    colors = np.array([class_color(label) for label in labels])
+def _draw(axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], str]) -> None:
+    labels = row.images.labels.numpy()
+    wrong = labels != row.images.true_labels.numpy()
     size = max(3.0, min(14.0, 16000 / len(labels)))
     x, y = panel.positions.T
-    axes.scatter(x[~wrong], y[~wrong], s=size, c=colors[~wrong], linewidths=0, rasterized=True)
-    axes.scatter(x[wrong], y[wrong], s=3.4 * size, c="black", marker="x", linewidths=1.6)
-    axes.scatter(x[wrong], y[wrong], s=1.6 * size, c=colors[wrong], marker="x", linewidths=0.8)
-    for label in np.unique(true_labels):
-        # The median: a mean can fall between two groups.
-        middle = np.median(panel.positions[true_labels == label], axis=0)
-        name = printable(row.images.classes[label], 40)
-        text = axes.text(
-            middle[0], middle[1], name, ha="center", va="center", fontsize=12, weight="bold"
+    for label in np.unique(labels):
+        right = ~wrong & (labels == label)
+        axes.scatter(
+            x[right],
+            y[right],
+            s=size,
+            color=class_color(label),
+            marker=class_marker(label).matplotlib,
+            linewidths=0,
+            rasterized=True,
         )
-        text.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    found = panel.separation
-    axes.set_title(panel.title, fontsize=14)
-    axes.set_xlabel(
-        f"intra/inter {found.variance_ratio:.2f}   silhouette {found.silhouette:.2f}\n"
-        f"10-NN {found.neighbour_agreement:.1%}",
-        fontsize=11,
-    )
+    colors = np.array([class_color(label) for label in labels])
+    axes.scatter(x[wrong], y[wrong], s=3.4 * size, c="black", marker="x", linewidths=2.0)
+    axes.scatter(x[wrong], y[wrong], s=1.6 * size, c=colors[wrong], marker="x", linewidths=1.1)
+    name = shown(panel.title, 60)
+    axes.set_title(textwrap.fill(name, 32), fontsize=14 if len(name) < 24 else 10)
+    figures = panel.figures()
+    lines = ["   ".join(figures[:2]), *figures[2:]] if panel.separation else figures
+    axes.set_xlabel("\n".join(textwrap.fill(line, 44) for line in lines), fontsize=11)
 
 
-def _legend(rows: Sequence[PanelRow]) -> list[Line2D]:
+def _name_classes(
+    axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], str]
+) -> None:
+    """Writes the names of the classes, if each finds room near the class."""
+    axes.autoscale(enable=False)  # the names must not move the points
+    true_labels = row.images.true_labels.numpy()
+    present = np.unique(true_labels)
+    # The median: a mean can fall between two groups.
+    middles = np.array([np.median(panel.positions[true_labels == k], axis=0) for k in present])
+    if len(present) > MOST_NAMED:
+        return
+    texts = [
+        axes.text(
+            0,
+            0,
+            shown(row.images.classes[label], 16),
+            ha="center",
+            va="center",
+            fontsize=12,
+            weight="bold",
+            transform=None,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
+        for label in present
+    ]
+    boxes = [text.get_window_extent() for text in texts]
+    sizes = np.array([(box.width + 4, box.height + 2) for box in boxes])
+    room = axes.get_window_extent()
+    centers = axes.transData.transform(middles)
+    corner = np.array((room.x0, room.y0))
+    places = place_labels(centers - corner, sizes, (room.width, room.height))
+    if places is not None:
+        places = places + corner
+        far = np.abs(places - centers) > (1.0, 2.0) * sizes
+    if places is None or far.any():  # classes that lie in one another have no place for a name
+        for text in texts:
+            text.remove()
+        return
+    found = axes.transData.inverted().transform(places)
+    for text, middle, place, moved, box in zip(
+        texts, middles, found, places - centers, sizes, strict=True
+    ):
+        text.set_transform(axes.transData)
+        text.set_position(tuple(place))
+        text.set_clip_on(False)
+        if (np.abs(moved) > box / 2).any():  # the name does not cover its place any more
+            axes.plot(*zip(middle, place, strict=True), color="black", linewidth=0.7, zorder=2.5)
+
+
+def _legend(rows: Sequence[PanelRow], shown: Callable[[str, int], str]) -> list[Line2D]:
     def entry(name: str, color: str, marker: str) -> Line2D:
         return Line2D([], [], linestyle="", marker=marker, color=color, markersize=8, label=name)
 
     classes = rows[0].images.classes
     entries = [
-        entry(printable(name, 40), class_color(label), "o") for label, name in enumerate(classes)
+        entry(shown(name, 40), class_color(label), class_marker(label).matplotlib)
+        for label, name in enumerate(classes[:MOST_NAMED])
     ]
+    if more := len(classes) - len(entries):
+        entries.append(entry(f"... and {more:,} more", "none", ""))
     if any(bool(row.images.wrong_labels.any()) for row in rows):
         entries.append(entry("wrong label, in its colour", "black", "x"))
     return entries
@@ -110,7 +181,9 @@ def write_page(rows: Sequence[PanelRow], path: Path, title: str = "") -> None:
     for row in rows:
         blocks.append(Div(text=f"<h3>{row.name}</h3>"))
         blocks.append(gridplot([_interactive_panels(row)], toolbar_location="right"))
-    path.write_text(file_html(column(*blocks), INLINE, title or "t-SNE"), encoding="utf-8")
+    as_path(path, "path").write_text(
+        file_html(column(*blocks), INLINE, title or "t-SNE"), encoding="utf-8"
+    )
 
 
 def _interactive_panels(row: PanelRow) -> list[Any]:
@@ -141,12 +214,10 @@ def _interactive_panels(row: PanelRow) -> list[Any]:
     plots: list[Any] = []
     first: list[Any] = []  # the first panel's points, class by class: its legend rules them all
     for i, panel in enumerate(row.panels):
-        found = panel.separation
         plot = figure(
             width=500 if i == 0 else 420,
             height=440,
-            title=f"{panel.title}: intra/inter {found.variance_ratio:.2f}, silhouette "
-            f"{found.silhouette:.2f}, 10-NN {found.neighbour_agreement:.1%}",
+            title=f"{panel.title}: {', '.join(panel.figures())}",
             tools="pan,wheel_zoom,box_select,lasso_select,tap,reset,save",
             active_scroll="wheel_zoom",
         )
@@ -159,6 +230,7 @@ def _interactive_panels(row: PanelRow) -> list[Any]:
                 source=source,
                 view=CDSView(filter=GroupFilter(column_name="label", group=name)),
                 size="size",
+                marker=class_marker(label).bokeh,
                 color=class_color(label),
                 line_color="edge",
                 alpha=0.9,

@@ -53,6 +53,12 @@ def test_a_local_graph_is_another_one_with_the_same_weights_everywhere(runs):
         assert torch.equal(first[name], second[name]), name
 
 
+def test_second_derivatives_pass_through_all_processes(runs):
+    one, first, second = (run["derivatives"] for run in runs)
+    assert one[1].abs().max() > 1
+    torch.testing.assert_close(torch.cat([first, second], dim=1), one)
+
+
 def test_one_process_is_the_whole():
     x = torch.randn(4, 2, requires_grad=True)
     assert (world_size(), rank(), own_rows(4)) == (1, 0, slice(0, 4))

@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.distributed import synchronize_batch_norm
+from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.rivals import SelfCure
 from pyg_agfn.run_folder import ModelCard
@@ -91,6 +91,16 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
     return {**found, "losses": torch.stack(losses)}
 
 
+def derivatives() -> torch.Tensor:
+    """Own rows of a first and of a second derivative of what depends on all rows."""
+    every = torch.linspace(-1, 1, 24).double().view(8, 3)
+    x = every[own_rows(8)].clone().requires_grad_()
+    y = gather_rows(x)
+    (first,) = torch.autograd.grad((y @ y.t())[own_rows(8)].pow(3).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sin().sum(), x)
+    return torch.stack([first.detach(), second])
+
+
 def main() -> None:
     rank, world, rendezvous, out = sys.argv[1:]
     torch.set_num_threads(1)
@@ -98,7 +108,8 @@ def main() -> None:
         dist.init_process_group(
             "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(world)
         )
-    torch.save({name: train(*case) for name, case in CASES.items()}, out)
+    found = {name: train(*case) for name, case in CASES.items()}
+    torch.save({**found, "derivatives": derivatives()}, out)
     if int(world) > 1:
         dist.destroy_process_group()
 

@@ -1,3 +1,6 @@
+import json
+import tracemalloc
+
 import pytest
 import torch
 from scipy.stats import binomtest
@@ -5,7 +8,9 @@ from scipy.stats import t as t_distribution
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from pyg_agfn.evaluation import compare, memorized_share, paired_p_value, score
+from pyg_agfn.evaluation.report import make_report
 from pyg_agfn.evaluation.scores import wilson_interval
+from pyg_agfn.nn import BaselineClassifier
 
 
 def test_scores_are_scikit_learns():
@@ -18,6 +23,31 @@ def test_scores_are_scikit_learns():
     assert found.class_accuracy == pytest.approx(recalls.tolist())
     assert found.mean_class_accuracy == pytest.approx(recalls.mean())
     assert found.confusion == confusion_matrix(labels, predicted).tolist()
+
+
+def test_a_class_without_images_and_predictions_does_not_count():
+    logits, labels = torch.eye(4)[[0, 0, 2]], torch.tensor([0, 2, 2])
+    found = score(logits, labels)
+    assert found.class_accuracy == [1.0, 0.0, 0.5, 0.0]
+    assert found.class_images == [1, 0, 2, 0]
+    assert found.mean_class_accuracy == 0.75
+    assert found.macro_f1 == pytest.approx(2 / 3)
+    assert found.confusion_pairs == [(0, 0, 1), (2, 0, 1), (2, 2, 1)]
+
+
+def test_thousands_of_classes_are_a_few_megabytes():
+    torch.manual_seed(0)
+    features, labels = torch.randn(300, 8), torch.arange(300) % 8000
+    model = BaselineClassifier(torch.nn.Identity(), 8000, num_features=8)
+    names = tuple(f"class {i}" for i in range(8000))
+    tracemalloc.start()
+    report = make_report("run", names, model, None, features, labels, batch_size=64)
+    text = json.dumps(report.as_json())
+    _, peak = tracemalloc.get_traced_memory()  # of Python and NumPy
+    tracemalloc.stop()
+    assert len(text) < 2**20
+    assert peak < 64 * 2**20  # a matrix of all classes has 64 million entries
+    assert len(json.loads(text)["bank"]["confusion_pairs"]["true"]) <= 300
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():

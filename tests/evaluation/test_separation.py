@@ -34,3 +34,30 @@ def test_a_sample_is_not_its_own_neighbour():
     assert found.neighbour_agreement == pytest.approx((0 + 0.5 + 0.5) / 3)
     with pytest.raises(ValueError, match="2 classes among 2 samples"):
         measure_separation(torch.zeros(2, 1), labels)
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "reason"),
+    [
+        (torch.randn(5, 3), torch.zeros(5, dtype=torch.long), "1 classes among 5"),
+        (torch.randn(4, 3), torch.arange(4), "4 classes among 4"),
+        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), "0 classes among 0"),
+        (torch.full((6, 3), 0.1), torch.arange(6) % 2, "all features are the same"),
+        (torch.full((6, 3), float("nan")), torch.arange(6) % 2, "not finite"),
+    ],
+)
+def test_where_nothing_can_be_measured_it_says_why(features, labels, reason):
+    with pytest.raises(ValueError, match=reason):
+        measure_separation(features, labels)
+
+
+def test_separation_does_not_depend_on_the_unit_and_names_how_many_neighbours_it_asked():
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 0, 1, 1, 2])  # one class fewer than allowed
+    features = torch.randn(5, 3)
+    plain = measure_separation(features, labels)
+    assert plain.neighbours == 4
+    for unit in (1e30, 1e-30):
+        scaled = measure_separation(features * unit, labels)
+        assert scaled.silhouette == pytest.approx(plain.silhouette, rel=1e-4)
+        assert scaled.variance_ratio == pytest.approx(plain.variance_ratio, rel=1e-4)

@@ -110,5 +110,6 @@ def test_of_what_is_remembered_it_has_an_opinion_too(memory):
 
 
 def test_a_memory_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="size=0"):
-        CrossBatchMemory(0, 4, 2)
+    for size in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"^size must be .* at least 1, got {size}$"):
+            CrossBatchMemory(size, 4, 2)

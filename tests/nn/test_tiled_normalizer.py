@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyg_agfn.nn import AGFN
 from pyg_agfn.nn.graph_normalizer import normalize_features
-from pyg_agfn.nn.tiled_normalizer import normalize_in_tiles
+from pyg_agfn.nn.tiled_normalizer import _normalize_expected, normalize_in_tiles
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
 BATCHES = [None, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 2, 4, 4])]
@@ -62,6 +62,81 @@ def test_a_threshold_has_tiles_too(batch):
     dense, tiled = both_ways(ThresholdEdges(0.1, tile_size=3), batch, "sample")
     for one, other in zip(dense, tiled, strict=True):
         torch.testing.assert_close(other, one, atol=1e-12, rtol=1e-10)
+
+
+def derivatives(edges: SimilarityEdges, batch: Tensor | None, mode: str, tiled: bool) -> list:
+    """First, second and third derivatives by h, alpha and beta, each of a mix of those before."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(7, 4).double(), torch.randn(7, 3).double()
+    h = torch.randn(7, 3).double().requires_grad_()
+    x[2] = 0
+    own = copy.deepcopy(edges)
+    torch.manual_seed(5)
+    if tiled:
+        out = normalize_in_tiles(h, x, own, batch, mode)
+    else:
+        out = normalize_features(h, own.adjacency(x, batch, mode))
+    value, found = (weight * out).square().sum(), []
+    for _ in range(3):
+        grads = torch.autograd.grad(value, [h, *own.parameters()], create_graph=True)
+        found += [grad.detach() for grad in grads]
+        value = sum((grad.sin() * (k + 1)).sum() for k, grad in enumerate(grads))
+    return found
+
+
+@pytest.mark.parametrize("batch", [None, torch.tensor([0, 0, 1, 1, 1, 3, 3])])
+@pytest.mark.parametrize("tile_size", [2, None])
+@pytest.mark.parametrize(
+    ("mode", "estimator"),
+    [("sample", "identity"), ("sample", "probability"), ("expectation", "identity")],
+)
+@pytest.mark.parametrize("average", [True, False])
+def test_derivatives_of_any_order_are_the_dense_ones(batch, tile_size, mode, estimator, average):
+    edges = PoissonEdges(
+        1.5, 0.3, estimator=estimator, average=average, tile_size=tile_size
+    ).double()
+    dense, tiled = (derivatives(edges, batch, mode, way) for way in (False, True))
+    assert len(dense) == 9
+    for one, other in zip(dense, tiled, strict=True):
+        torch.testing.assert_close(other, one, atol=1e-12, rtol=1e-9)
+    assert all(one.abs().max() > 1e-9 for one in dense)  # there is something to compare
+
+
+@pytest.mark.parametrize("batch", [None, torch.tensor([0, 0, 1, 1, 1, 3, 3])])
+def test_a_threshold_has_derivatives_of_any_order(batch):
+    dense, tiled = (
+        derivatives(ThresholdEdges(0.1, tile_size=3), batch, "sample", way) for way in (False, True)
+    )
+    for one, other in zip(dense, tiled, strict=True):
+        torch.testing.assert_close(other, one, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", ["identity", "probability"])
+def test_a_second_derivative_is_the_difference_quotient_of_the_first(estimator):
+    torch.manual_seed(0)
+    x = torch.randn(5, 4).double()
+    edges = PoissonEdges(1.5, 0.3, estimator=estimator, tile_size=2).double()
+
+    def gradients(h: Tensor) -> tuple[Tensor, ...]:
+        torch.manual_seed(5)
+        out = normalize_in_tiles(h, x, edges)
+        loss = out.square().sum()
+        return torch.autograd.grad(loss, [h, edges.alpha, edges.beta], create_graph=True)
+
+    h = torch.randn(5, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(gradients, h)
+
+
+def test_an_expected_graph_passes_gradgradcheck():
+    torch.manual_seed(0)
+    x, edges = torch.randn(5, 4).double(), PoissonEdges(average=False, tile_size=2).double()
+
+    def loss(h: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        tiles = edges.tiles(x)
+        return _normalize_expected(h, tiles, alpha, beta).square().sum()
+
+    inputs = [torch.randn(5, 3), torch.tensor(1.5), torch.tensor(0.4)]
+    assert torch.autograd.gradgradcheck(loss, [i.double().requires_grad_() for i in inputs])
 
 
 def test_several_draws_differ_and_have_the_dense_mean():
@@ -132,7 +207,7 @@ def test_tiles_are_as_many_rows_as_make_their_pairs(monkeypatch):
     for nodes, rows in ((0, 7), (1, 7), (2, 3), (3, 2), (9, 1)):
         tiles = edges.tiles(torch.randn(nodes, 5))
         assert tiles.size == rows
-        assert len(tiles) == len(list(tiles)) == -(-nodes // rows)
+        assert len(tiles) == len(list(tiles)) == max(1, -(-nodes // rows))
         with pytest.raises(IndexError, match=f"^{len(tiles)}$"):
             tiles[len(tiles)]
     assert ThresholdEdges(tile_size=3).tiles(torch.randn(9, 5)).size == 3
@@ -166,7 +241,7 @@ def test_what_tiles_cannot_do_is_said():
     x = torch.randn(4, 3)
     with pytest.raises(ValueError, match=r'^feature_gradient=True needs propagation="dense"$'):
         normalize_in_tiles(x, x, PoissonEdges(feature_gradient=True))
-    with pytest.raises(ValueError, match="tile_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="tile_size must be an integer of at least 1, got 0"):
         PoissonEdges(tile_size=0)
 
 

@@ -20,7 +20,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction import run_grid as module
 from pyg_agfn.reproduction.grid import cell_name, grid
 from pyg_agfn.reproduction.results_file import ResultsFile, unpack
-from pyg_agfn.reproduction.run_grid import measure_subset, run_grid
+from pyg_agfn.reproduction.run_grid import measure_subset, read_subsets, run_grid
 from pyg_agfn.run_folder import load_answers
 
 
@@ -171,7 +171,8 @@ def test_the_images_of_a_list_are_measured_on_the_runs_there_are(faces, base, co
     lines = ["0_fer0032000.png 8 1", "3_fer0032003.png 8 0", "5_fer0032009.png 8 2"]
     listed.write_text("\n".join([*lines, "2_fer0039999.png 8 2"]))
     spoken = Console(record=True, width=200)
-    measure_subset(cells, options.out, listed, results, spoken)
+    (subset,) = read_subsets([listed], options, spoken)
+    measure_subset(cells, subset, results)
     text = spoken.export_text()
     assert "3 of 4 images are in the test split; the list's label is another one for 1" in text
     subsets = [record for record in results.records() if "subset" in record]
@@ -184,7 +185,24 @@ def test_the_images_of_a_list_are_measured_on_the_runs_there_are(faces, base, co
 
     listed.write_text("0/fer0099999.jpg\n")
     with pytest.raises(InputError, match=re.escape("none of its 1 images is among the 16 test")):
-        measure_subset(cells, options.out, listed, results, console)
+        read_subsets([listed], options, console)
+    with pytest.raises(InputError, match="another list is called occlusion"):
+        read_subsets([listed, tmp_path / "other" / "occlusion.txt"], options, console)
+
+
+def test_a_finished_run_is_not_lost_where_its_result_cannot_be_written(
+    base, trained, console, tmp_path, monkeypatch
+):
+    cells = grid("figure-5", base, ("baseline",), [0])
+    results = ResultsFile(base.out / "results.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultsFile, "add", ResultsFile(tmp_path).add)  # a folder
+        with pytest.raises(InputError, match=r"the run is kept in .*, and the same command") as e:
+            run_grid(cells, base.out, results, console)
+    assert str(base.out / cell_name(cells[0])) in str(e.value)
+    assert run_grid(cells, base.out, results, console) == []
+    assert trained == [cell_name(cells[0])]
+    assert results.has(cells[0])
 
 
 def test_a_record_is_one_line_of_json(base, console):

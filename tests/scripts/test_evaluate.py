@@ -1,10 +1,13 @@
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from small_ferplus import write_ferplus
-from small_run import TINY_MODEL
+from small_run import TINY_BASELINE, small_run
 
 from pyg_agfn.training import TrainOptions, train_methods
 
@@ -29,6 +32,66 @@ def test_all_protocols_are_reported_with_intervals(script, trained):
     stored = json.loads((trained["agfn"] / "evaluation.json").read_text())
     assert stored == report
     assert (trained["agfn"] / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_unchanged_run_has_the_figures_of_its_training(script, tmp_path):
+    small = {"method": ("agfn",), "seed": 3, "eval_draws": 4, "batch_size": 8, "beta": 4.0}
+    options = small_run(tmp_path / "runs", **small)
+    (metrics,) = train_methods(options, Console(quiet=True))
+    train_methods(dataclasses.replace(options, seed=5), Console(quiet=True))
+    runs = [options.out / f"digits-agfn-noise0.2-seed{seed}" for seed in (3, 5)]
+    done = script("evaluate.py", "--checkpoint", *runs, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    found = {name: outcome["accuracy"] for name, outcome in first["protocols"].items()}
+    shuffled = first["protocols"]["shuffled"]
+    found["shuffled"] = {name: shuffled[name] for name in ("std", "draws")}
+    found["shuffled"]["mean"] = shuffled["accuracy"]
+    assert found == metrics["accuracy"]
+    assert first["leak"] == metrics["leak"]
+    assert shuffled["std"] > 0  # so that other shuffles would have been seen
+    assert (shuffled["seed"], shuffled["batch_size"]) == (3, 8)
+    # Two runs that are compared are measured by the same shuffles.
+    assert second["protocols"]["shuffled"]["seed"] == 3
+    done = script("evaluate.py", "--checkpoint", runs[1], "--format", "json", "--seed", 3)
+    assert json.loads(done.stdout) == [second]
+
+
+def test_many_classes_take_little_room(script, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (120, 2, 4, 4), dtype=np.uint8)
+    for label, of_class in enumerate(images):
+        for split, pixels in zip(("train", "test"), of_class, strict=True):
+            folder = tmp_path / "many" / split / f"class {label:03d}"
+            folder.mkdir(parents=True)
+            Image.fromarray(pixels).save(folder / "0.png")
+    options = TrainOptions.for_dataset(
+        "folder",
+        root=tmp_path / "many",
+        method=("baseline",),
+        epochs=1,
+        out=tmp_path / "runs",
+        cache=tmp_path / "cache",
+        **{**TINY_BASELINE, "image_size": 4},
+    )
+    train_methods(options, Console(quiet=True))
+    run = options.out / "folder-baseline-noise0-seed0"
+    done = script("evaluate.py", "--checkpoint", run)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"class \d{3}", done.stdout)) == 50
+    said = " ".join(done.stdout.split())
+    assert "the 50 classes of the lowest accuracy of 120; evaluation.json has all" in said
+    (line,) = done.stderr.splitlines()
+    assert "no picture of the confusion matrix of 120 classes" in line
+    assert not (run / "evaluation.png").exists()
+    scores = json.loads((run / "evaluation.json").read_text())["bank"]
+    assert "confusion" not in scores
+    pairs = scores["confusion_pairs"]
+    assert len(pairs["true"]) == len(pairs["predicted"]) == len(pairs["images"]) <= 120
+    assert sum(pairs["images"]) == 120
+    right = sum(
+        images for true, predicted, images in zip(*pairs.values(), strict=True) if true == predicted
+    )
+    assert right / 120 == scores["accuracy"]
 
 
 def test_two_runs_are_compared(script, trained):
@@ -57,7 +120,7 @@ def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tm
         pretrain_epochs=1,
         out=tmp_path / "runs",
         cache=tmp_path / "cache",
-        **TINY_MODEL,
+        **TINY_BASELINE,
     )
     train_methods(options, Console(quiet=True))
     command = ["evaluate.py", "--checkpoint", options.out / "ferplus-agfn-noiselist-seed0"]
@@ -76,6 +139,9 @@ def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tm
     ("arguments", "complaint"),
     [
         (["--draws", "0"], "--draws"),
+        (["--draws", "9" * 20], "--draws"),
+        (["--seed", "-1"], "--seed"),
+        (["--device", "tpu"], "--device tpu"),
         (["--batch-size", "1"], "--batch-size"),
         (["--root", "nowhere"], "--root nowhere"),
         (["--label-mode", "majority"], "--label-mode must be left out"),

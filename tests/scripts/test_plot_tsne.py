@@ -1,9 +1,11 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pyg_agfn.datasets import ImageFolder
 from pyg_agfn.datasets.batches import Batches
@@ -74,7 +76,18 @@ def test_runs_of_other_labels_are_not_drawn_together(script, trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [(["missing"], "missing/model.json"), (["x", "--points", "3"], "at least 20")],
+    [
+        (["missing"], "missing/model.json"),
+        (["x", "--points", "3"], "at least 20"),
+        (["x", "--seed", "-1"], "--seed must be 0 to 4294967295"),
+        (["x", "--seed", str(1 << 32)], "--seed must be 0 to 4294967295"),
+        (["x", "--out", "a.webm", "--format", "gif"], "invalid choice: 'gif'"),
+        (["x", "--out", "a.bmp"], "a.bmp: a picture's name ends in"),
+        (["x", "--out", "a.png", "--format", "svg"], "both say the ending"),
+        (["x", "--out", "."], "is a folder; name the picture in it"),
+        (["x", "--out", "/proc/x"], "--out /proc/x.png: cannot be written"),
+        (["--out", "/proc/x"], "--out /proc/x.png: cannot be written"),
+    ],
 )
 def test_bad_input_is_one_line(script, arguments, complaint):
     result = script("plot_tsne.py", *arguments)
@@ -87,15 +100,95 @@ def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path
     from pyg_agfn import training
     from pyg_agfn.training import options
 
-    small = {"train_size": 120, "epochs": 3, "pretrain_epochs": 1, "feature_dim": 16}
+    small = {
+        "train_size": 60,
+        "batch_size": 6,
+        "epochs": 2,
+        "pretrain_epochs": 1,
+        "feature_dim": 16,
+    }
     monkeypatch.setitem(
         options.DATASET_DEFAULTS, "digits", {**options.DATASET_DEFAULTS["digits"], **small}
     )
-    assert training.DATASET_DEFAULTS["digits"]["epochs"] == 3
-    first = script("plot_tsne.py", "--points", 60)
+    assert training.DATASET_DEFAULTS["digits"]["epochs"] == 2
+    first = script("plot_tsne.py", "--points", 20)
     assert first.returncode == 0, first.stderr
     assert "training baseline, center-loss, agfn on the digits first" in first.stdout
-    assert (tmp_path / "visualizations" / "digits_tsne.html").is_file()
-    again = script("plot_tsne.py", "--points", 60)
-    assert "training baseline" not in again.stdout
+    pictures = tmp_path / "runs" / "pictures"
+    assert (pictures / "digits_tsne.html").is_file()
+    before = (pictures / "digits_tsne.png").read_bytes()
+
+    # One run was interrupted, another is of other options.
+    folder = tmp_path / "runs" / "digits-agfn-noise0.2-seed0"
+    (folder / "metrics.json").unlink()
+    other = tmp_path / "runs" / "digits-baseline-noise0.2-seed0"
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "train_size": 50}))
+    again = script("plot_tsne.py", "--points", 20, "--format", "pdf")
+    assert again.returncode == 0, again.stderr
+    assert "training agfn on the digits, from where it was" in again.stdout
+    assert "training baseline on the digits first" in again.stdout
+    assert (folder / "metrics.json").is_file()
     assert "agfn, after" in again.stdout
+    assert "written: runs/pictures/digits_tsne-2.pdf, runs/pictures/digits_tsne-2.html" in (
+        again.stdout
+    )
+    assert (pictures / "digits_tsne-2.pdf").read_bytes().startswith(b"%PDF")
+    assert (pictures / "digits_tsne.png").read_bytes() == before
+
+
+def test_a_picture_that_is_there_is_not_written_over_untold(script, trained, tmp_path):
+    (tmp_path / "mine.json").write_text("mine")
+    arguments = [trained["baseline"], "--points", 20, "--out", "mine.pdf"]
+    result = script("plot_tsne.py", *arguments)
+    assert result.returncode == 2
+    assert "mine.json: is there already; --overwrite replaces it" in result.stderr
+    assert (tmp_path / "mine.json").read_text() == "mine"
+    result = script("plot_tsne.py", *arguments, "--overwrite")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "mine.pdf").read_bytes().startswith(b"%PDF")
+    assert not (tmp_path / "mine.png").exists()
+
+
+def blank(run: Path, folder: Path, value: float) -> Path:
+    """A copy of a run whose weights are all the same, and whose running variances are 0."""
+    shutil.copytree(run, folder)
+    path = folder / "model.safetensors"
+    tensors = {
+        name: torch.full_like(tensor, 0.0 if name.endswith("running_var") else value)
+        for name, tensor in load_file(path).items()
+    }
+    save_file(tensors, path)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["baseline", "agfn"])
+def test_a_run_that_tells_no_image_from_another_is_drawn_with_a_note(
+    script, trained, tmp_path, method
+):
+    run = blank(trained[method], tmp_path / "run", 0.0)
+    result = script("plot_tsne.py", run, "--out", "blank", "--format", "png")
+    assert result.returncode == 0, result.stderr
+    assert "all features are the same" in result.stdout
+    panels = json.loads((tmp_path / "blank.json").read_text())[0]["panels"]
+    assert panels[0]["separation"] is None
+    assert panels[0]["note"] == "all features are the same"
+    assert {tuple(position) for position in panels[0]["positions"]} == {(0.0, 0.0)}
+
+
+def test_features_that_are_no_numbers_are_one_line(script, trained, tmp_path):
+    run = blank(trained["baseline"], tmp_path / "run", 1e18)
+    result = script("plot_tsne.py", run, "--out", "huge")
+    assert result.returncode == 2
+    assert "the features of its test images are no numbers; it is broken" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_two_runs_of_one_method_are_told_apart(script, trained, tmp_path):
+    shutil.copytree(trained["baseline"], tmp_path / "other")
+    result = script("plot_tsne.py", trained["baseline"], "other", "--out", "two")
+    assert "baseline (other): " in result.stdout
+    assert f"baseline ({trained['baseline']}): " in result.stdout
+    curves = script("plot_learning_curves.py", trained["baseline"], "other", "--out", "c.svg")
+    assert curves.returncode == 0, curves.stderr
+    assert script("plot_learning_curves.py", "other", "--out", "c.svg").returncode == 2

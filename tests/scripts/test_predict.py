@@ -1,8 +1,15 @@
 import csv
+import gc
 import io
+import itertools
 import json
 import os
 import shutil
+import signal
+import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,36 +17,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pyg_agfn.prediction import predict, read_images
+from pyg_agfn.errors import InputError
+from pyg_agfn.prediction import predict
+from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
 from pyg_agfn.run_folder import load_run
-
-CLASSES = ["bottom", "middle", "top"]
 
 
 def predicted(done):
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def test_json_is_a_list_and_nothing_else(script, trained, photos):
-    found = predicted(
-        script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", "json")
-    )
-    assert len(found) == 30
-    assert found[0]["file"] == str(photos / "bottom" / "0.png")
-    for entry in found:
-        assert list(entry["probabilities"]) == CLASSES
-        assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        first, second = entry["top"]
-        assert first["probability"] == max(entry["probabilities"].values())
-        assert entry["margin"] == pytest.approx(first["probability"] - second["probability"])
-        weights = [reference["weight"] for reference in entry["references"]]
-        assert weights == sorted(weights, reverse=True)
-        assert 0 < len(weights) <= 5
-        assert sum(weights) + entry["own_weight"] <= 1 + 1e-5
-        assert {reference["label"] for reference in entry["references"]} <= set(CLASSES)
-    right = [entry["top"][0]["class"] in entry["file"] for entry in found]
-    assert sum(right) >= 24
 
 
 def test_all_weights_add_to_one(script, trained, photos):
@@ -91,20 +77,72 @@ def test_images_of_any_kind_are_read_and_broken_ones_skipped(script, trained, ph
     assert Image.open(sheet).size[1] > 500
 
 
-def test_csv_has_a_column_for_each_class(script, trained, photos):
-    done = script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert len(rows) == 30
-    for row in rows:
-        values = {name: float(row[name]) for name in CLASSES}
-        assert max(values, key=values.get) == row["class"]
+def test_files_are_read_while_the_answers_are_taken(trained, photos):
+    """Of files without end: those ahead, and the images kept, are a batch or two."""
+    run = load_run(trained["agfn"])
+    files = [photos / "top" / f"{i}.png" for i in range(10)]
+    opened, live = 0, []
+
+    def endless() -> Iterator[Path]:
+        nonlocal opened
+        for file in itertools.cycle(files):
+            opened += 1
+            yield file
+
+    predictions = predict(run, endless(), batch_size=8)
+    for taken, prediction in enumerate(itertools.islice(predictions, 100), 1):
+        assert opened <= taken + 2 * 8
+        live.append(weakref.ref(prediction.image))
+    del prediction
+    gc.collect()
+    assert sum(image() is not None for image in live) <= 1  # the last one
+    predictions.close()
 
 
-def test_the_table_names_references(script, trained, photos):
-    done = script("predict.py", "--checkpoint", trained["agfn"], photos / "top" / "0.png")
-    assert done.returncode == 0
-    assert "margin" in done.stdout
-    assert "(top)" in done.stdout  # the label of a reference
+def test_an_unreadable_file_ends_it_if_no_one_is_told(trained, photos, tmp_path):
+    (tmp_path / "broken.png").write_text("no image")
+    files = [photos / "top" / "0.png", tmp_path / "broken.png", photos / "top" / "1.png"]
+    run = load_run(trained["agfn"])
+    with pytest.raises(InputError, match=r"broken\.png"):
+        list(predict(run, files))
+    told: list[str] = []
+    assert [p.file for p in predict(run, files, report=told.append)] == files[::2]
+    assert len(told) == 1
+    assert "broken.png" in told[0]
+
+
+@pytest.mark.parametrize("shown", ["csv", "json", "jsonl"])
+def test_what_was_written_before_an_interruption_is_valid(
+    script, trained, photos, monkeypatch, shown
+):
+    write = JsonWriter if shown == "json" else JsonLinesWriter if shown == "jsonl" else CsvWriter
+    once, written = write.write, []
+
+    def interrupted(self, prediction):
+        once(self, prediction)
+        written.append(prediction)
+        if len(written) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(write, "write", interrupted)
+    done = script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", shown)
+    assert done.returncode == 130
+    assert done.stderr == "predict.py: interrupted; 4 of 30 images are classified\n"
+    rows = {
+        "json": json.loads,
+        "jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
+        "csv": lambda text: list(csv.DictReader(io.StringIO(text))),
+    }[shown](done.stdout)
+    assert [row["file"] for row in rows] == [str(p.file) for p in written]
+
+
+def test_a_reader_that_has_enough_ends_it(script, trained, photos, monkeypatch):
+    end, begin = os.pipe()
+    os.close(end)
+    with os.fdopen(begin, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        done = script("predict.py", "--checkpoint", trained["agfn"], photos, "--format", "json")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +152,11 @@ def test_the_table_names_references(script, trained, photos):
         (["."], "has no image"),
         (["--references", "-1", "."], "--references"),
         (["--sheet", "sheet.xyz", "."], "sheet.xyz: a picture's name ends in"),
-        (["--sheet-images", "301", "."], "--sheet-images 1 to 300"),
+        (["--sheet-images", "301", "."], "--sheet-images must be 1 to 300"),
+        (["--top", "0", "."], "--top"),
+        (["--top", "3", "."], "--top: a table has"),
+        (["--device", "cuda:x", "."], "--device cuda:x: choose"),
+        (["--device", "cuda:99", "."], "--device cuda:99: there is no such device"),
         (["x" * 5000], "there is no such file or folder"),
         ([], "images"),
     ],
@@ -134,44 +176,12 @@ def test_a_folder_that_is_no_run_is_named(script, photos):
     assert "model.json: there is no such file" in line
 
 
-@pytest.mark.parametrize("shown", ["table", "csv", "json"])
-def test_names_that_are_made_to_hurt_are_shown_in_print(
-    script, trained, photos, tmp_path, shown, monkeypatch
-):
-    """Markup, mathematics, escape sequences and bytes that are no text, in all names there are."""
-    monkeypatch.setenv("COLUMNS", "1000")
-    names = [b"[red]", b"$\\frac$", b"\x1b[31m", b"a\nb", b"caf\xe9", b":cat:"]
-    run = shutil.copytree(trained["agfn"], tmp_path / "run")
-    card = json.loads((run / "model.json").read_text())
-    classes = ["[/b]\x1b[2J", "$\\frac$\udce9", "top\n"]
-    (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
-    bank = json.loads((run / "bank.json").read_text())
-    bank["names"] = [f"[/x]\x1b]0;{i}\x07\ud800" for i in range(9)]
-    (run / "bank.json").write_text(json.dumps(bank))
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in names:
-        shutil.copy(photos / "top" / "0.png", os.fsencode(folder) + b"/" + name + b".png")
-    (folder / os.fsdecode(b"\x1b[31mcaf\xe9.jpg")).write_text("no image")
-    sheet = tmp_path / "sheet.png"
-    done = script("predict.py", "--checkpoint", run, folder, "--format", shown, "--sheet", sheet)
-    assert done.returncode == 1
-    printed = done.stdout + done.stderr
-    assert all(c.isprintable() for c in printed if c not in "\r\n")
-    assert "[red]" in printed
-    assert len(done.stderr.splitlines()) == 2
-    if shown == "json":
-        assert list(json.loads(done.stdout)[0]["probabilities"]) == classes
-    assert Image.open(sheet).size[1] > 500
-
-
 def test_large_images_are_classified_a_few_at_once(trained, photos, monkeypatch):
     run = load_run(trained["agfn"])
     files = sorted((photos / "top").iterdir())
-    _, images, _ = read_images(run, files)
-    together = predict(run, files, images)
+    together = list(predict(run, files))
     monkeypatch.setattr("pyg_agfn.prediction.PIXELS", 12 * 12 * 3)
-    for one, other in zip(together, predict(run, files, images), strict=True):
+    for one, other in zip(together, predict(run, files), strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
 
@@ -184,3 +194,55 @@ def test_weights_out_of_all_proportion_are_one_line(script, trained, photos, tmp
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "answers are no numbers" in line
+
+
+def test_folders_are_searched_as_training_searches_them(script, trained, photos, tmp_path):
+    folder = tmp_path / "mixed"
+    (folder / "inner" / ".hidden").mkdir(parents=True)
+    original = Image.open(photos / "top" / "0.png")
+    for name in ("a.gif", "inner/b.PGM", "inner/c.jfif", "inner/.hidden/d.png", "._e.png"):
+        original.save(folder / name, "JPEG" if name.endswith("jfif") else None)
+    (folder / "notes.txt").write_text("none")
+    done = script("predict.py", "--checkpoint", trained["baseline"], folder, "--format", "json")
+    found = [entry["file"] for entry in predicted(done)]
+    assert found == [str(folder / name) for name in ("a.gif", "inner/b.PGM", "inner/c.jfif")]
+    assert done.stderr.splitlines() == [
+        "predict.py: ignored: 1 file that is no image by its ending (.txt 1)"
+    ]
+    hidden = folder / "._e.png"  # given by its name, it is taken
+    (entry,) = predicted(
+        script("predict.py", "--checkpoint", trained["baseline"], hidden, "--format", "json")
+    )
+    assert entry["file"] == str(hidden)
+
+
+def test_images_are_brought_to_the_model_as_in_training(trained, photos, tmp_path):
+    run = shutil.copytree(trained["agfn"], tmp_path / "run")
+    card = json.loads((run / "model.json").read_text())
+    wide = np.repeat([0, 4095], 12)[None].repeat(12, 0).astype(np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    changed = {"resize": "crop", "white_integer": 4095}
+    (run / "model.json").write_text(json.dumps({**card, **changed}))
+    (prediction,) = predict(load_run(run), [tmp_path / "wide.png"])
+    assert prediction.image[0, :, [0, -1]].unique(dim=0).tolist() == [[0, 255]]
+    for name in ("resize", "white_integer", "white_float"):
+        card.pop(name)
+    (run / "model.json").write_text(json.dumps(card))  # as older versions wrote it
+    run_before = load_run(run)
+    assert (run_before.card.resize, run_before.card.white) == ("stretch", (None, None))
+    broken: list[str] = []
+    assert list(predict(run_before, [tmp_path / "wide.png"], report=broken.append)) == []
+    assert "does not tell the value of white" in broken[0]
+
+
+def test_want_of_memory_ends_in_one_line(script, trained, photos, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.is_free", lambda count: False)
+
+    def denied(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("pyg_agfn.datasets.image_file.fit_image", denied)
+    done = script("predict.py", "--checkpoint", trained["baseline"], photos)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "0.png: decoding it takes up to 1 MiB of memory, and there is less" in line

@@ -1,6 +1,14 @@
 import json
+import os
+import re
+import sys
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.reproduction.results_file import ResultsFile
 
 SMALL = [
     *("--dataset", "digits", "--seeds", "0", "--quick", "--feature-dim", "16"),
@@ -15,8 +23,11 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     assert "| method | bank | to baseline | shuffled |" in first.stdout
     again = script("reproduce.py", "--table", 2, *SMALL)
     assert again.stdout.count(": has a result") == 4
-    table = again.stdout[again.stdout.index("Accuracy in %") :]
+    table = again.stdout[again.stdout.index("**try-out (--quick)") :]
     assert table in first.stdout
+    assert "scripts/reproduce.py --table 2 --dataset digits --seeds 0 --quick --feature" in table
+    assert "(p " not in table  # a p-value of a try-out would mean nothing
+    assert "does not tell where AGFN stands" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
     assert len(results.read_text().splitlines()) == 4
 
@@ -38,7 +49,7 @@ def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
 
 
 def test_a_figure_of_which_nothing_is_chosen_is_not_drawn(script):
-    small = [*SMALL[:-3], "--method", "gce"]
+    small = ("--dataset", "digits", "--seeds", "0", "--quick", "--method", "gce")
     result = script("reproduce.py", "--figure", 4, *small)
     assert result.returncode == 0, result.stderr
     assert "figure-4 is not drawn: it shows baseline, center-loss, agfn, and none" in result.stdout
@@ -48,20 +59,22 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     from pyg_agfn.reproduction import grid
 
     monkeypatch.setitem(grid.TARGETS, "ablation", few := grid.TARGETS["ablation"])
-    for name in list(few.variants)[2:]:
+    for name in list(few.variants)[2:-1]:  # the last one sets what --quick sets too
         monkeypatch.delitem(few.variants, name)
     small = ["--seeds", "0", "--quick", "--feature-dim", "16"]
     result = script("reproduce.py", "--ablation", *small)
     assert result.returncode == 0, result.stderr
     assert "| all parts |" in result.stdout
     assert "| α, β held |" in result.stdout
-    assert result.stdout.rstrip().endswith("| 8.00 | -4.00 |")  # the held ones
+    assert "| bank of the 256 images that the graph trusts most |" in result.stdout
+    (held,) = (line for line in result.stdout.splitlines() if "α, β held" in line)
+    assert held.endswith("| 8.00 | -4.00 |")
 
 
 def test_learning_rates_are_run_and_rendered(script, tmp_path):
     result = script("reproduce.py", "--sweep", "0.01", "0.05", *SMALL)
     assert result.returncode == 0, result.stderr
-    table = result.stdout[result.stdout.index("Accuracy in %") :]
+    table = result.stdout[result.stdout.index("**try-out (--quick)") :]
     assert "scripts/reproduce.py --sweep 0.01 0.05 --dataset digits --seeds 0" in table
     assert "| method | 0.01 | 0.05 | best to baseline's | leak |" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
@@ -131,10 +144,95 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         (["--table", "1"], "--dataset ferplus needs --root"),
         (["--table", "1", "--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--table", "1", "--root", "nowhere"], "--root nowhere: looked for"),
+        (["--table", "1", *SMALL, "--epochs", "5"], "--epochs: --quick sets it itself"),
+        (["--table", "1", *SMALL, "--device", "cuda:99"], "there is no such device"),
+        (["--table", "1", *SMALL, "--results", "/proc/x.jsonl"], "--results /proc/x.jsonl: cannot"),
+        (["--table", "1", *SMALL, "--results", "/dev/zero"], "/dev/zero: cannot be read (is no f"),
+        (["--table", "1", *SMALL, "--results", "."], "cannot be read (is no file)"),
+        (["--table", "1", *SMALL, "--results", __file__], "row 1: is no record of a run"),
+        (["--table", "1", *SMALL, "--out", __file__], "--out"),
+        (["--table", "1", *SMALL, "--out", "/proc/x"], "--out /proc/x: "),
+        (["--figure", "5", *SMALL, "--pictures", "/proc/x"], "--pictures /proc/x/"),
+        (["--figure", "5", *SMALL, "--pictures", __file__], "choose another place"),
+        (["--table", "3", *SMALL, "--list", "nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["--table", "3", *SMALL, "--list", __file__], "bad"),
     ],
 )
-def test_bad_input_is_one_line(script, arguments, complaint):
+def test_bad_input_is_told_before_any_training(script, arguments, complaint, monkeypatch):
+    def trains(*_):
+        raise AssertionError("it was trained")
+
+    monkeypatch.setattr("pyg_agfn.reproduction.run_grid.train_method", trains)
     result = script("reproduce.py", *arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert complaint == "bad" or len(result.stderr.splitlines()) == 1
+
+
+def test_an_interrupted_grid_says_what_resumes_it(script, monkeypatch):
+    def interrupted(*_):
+        raise InterruptedRunError("interrupted; --resume runs/x", 130)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyg_agfn.reproduction.run_grid.train_method", interrupted)
+        result = script("reproduce.py", "--table", 1, *SMALL)
+    assert result.returncode == 130
+    assert result.stderr == ("reproduce.py: interrupted, and saved; the same command resumes it\n")
+
+
+def test_figures_of_another_folder_are_not_written_over_untold(script, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "figure5_digits.json").write_text("mine")
+    arguments = ["--figure", 5, *SMALL, "--pictures", "pictures", "--shard", "1/2"]
+    result = script("reproduce.py", *arguments)
+    assert result.returncode == 2
+    assert "figure5_digits.json: is there already; --overwrite replaces it" in result.stderr
+    assert (tmp_path / "pictures" / "figure5_digits.json").read_text() == "mine"
+    assert not (tmp_path / "runs" / "reproduce-quick" / "results.jsonl").exists()
+
+
+def test_results_that_another_process_holds_are_told_with_its_number(tmp_path):
+    results = ResultsFile(tmp_path / "results.jsonl", patience=0.05)
+    with FileLock(tmp_path / "results.jsonl.lock"):
+        with pytest.raises(InputError, match=r"has held .*results.jsonl.lock for 0.05") as caught:
+            results.check()
+        if sys.platform == "linux":
+            assert re.search(rf"process {os.getpid()} |another process", str(caught.value))
+    assert results.check() == ""
+
+
+def make_results(path: Path, kind: str) -> Path:
+    content = {
+        "binary": b"\x00\xff" * 999,
+        "text": b"some words\nand more\n",
+        "other": b'{"cell": "x", "settings": {}, "metrics": {}}\n',
+    }
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        path.write_bytes(content[kind])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("binary", "row 1: is no record of a run"),
+        ("text", "row 1: is no record of a run"),
+        ("other", "row 1: the record of x is not that of a run"),
+        ("pipe", "is no file"),
+        ("folder", "is no file"),
+        ("huge", "bytes, where 268,435,456 are the most"),
+    ],
+)
+def test_what_is_no_results_file_is_one_line(script, tmp_path, kind, complaint):
+    path = make_results(tmp_path / "results.jsonl", kind)
+    result = script("render_results.py", path, "--table", 1)
     assert result.returncode == 2
     assert complaint in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -144,12 +242,15 @@ def test_bad_input_is_one_line(script, arguments, complaint):
     ("arguments", "complaint"),
     [
         (["missing.jsonl", "--table", "1"], "missing.jsonl: there is no such file"),
-        ([__file__, "--table", "1"], "no finished run of table-1 on ferplus"),
-        ([__file__, "--sweep"], "no finished run of sweep on ferplus: run scripts/reproduce.py"),
-        ([__file__, "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
+        ([os.devnull, "--table", "1"], "is no file"),
+        (["empty", "--table", "3"], "reproduce.py --table 3 --dataset ferplus --root DATA --list"),
+        (["empty", "--sweep"], "no finished run of sweep on ferplus: run scripts/reproduce.py"),
+        (["empty", "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
+        (["empty", "--table", "1", "--dataset", "faces"], "invalid choice: 'faces'"),
     ],
 )
-def test_rendering_bad_input_is_one_line(script, arguments, complaint):
+def test_rendering_bad_input_is_one_line(script, tmp_path, arguments, complaint):
+    (tmp_path / "empty").touch()
     result = script("render_results.py", *arguments)
     assert result.returncode == 2
     assert complaint in result.stderr

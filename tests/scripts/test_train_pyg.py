@@ -17,6 +17,7 @@ from pyg_agfn.training.run import load_datasets, make_fabric, make_run_folder
 
 def quick(out: Path, **options) -> TrainOptions:
     chosen = {"epochs": 2, "pretrain_epochs": 1, "train_size": 200, "feature_dim": 32, "out": out}
+    chosen["batch_size"] = 128
     return TrainOptions.for_dataset("digits", **{**chosen, **options})
 
 
@@ -180,11 +181,10 @@ def test_a_profile_of_some_steps_can_be_opened(script, tmp_path):
 
 
 def test_a_profile_of_too_few_steps_is_said(script, tmp_path):
-    options = ["--method", "baseline", "--train-size", 64, "--epochs", 1, "--profile"]
-    assert (
-        "no profile: an epoch has fewer than four steps"
-        in script("train_pyg.py", *options, "--out", "runs").stdout
-    )
+    options = ["--method", "baseline", "--train-size", 64, "--epochs", 1, "--batch-size", 64]
+    said = script("train_pyg.py", *options, "--profile", "--out", "runs").stdout
+    assert "no profile: an epoch has fewer than four steps" in said
+    assert "--batch-size 64 is 1 step an epoch of 64 training images" in said
 
 
 @pytest.mark.parametrize(("capability", "said"), [("AVX2", True), ("AVX512", False)])

@@ -1,6 +1,8 @@
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyg_agfn.errors import InputError
@@ -67,7 +69,7 @@ def test_a_saved_recipe_is_the_same_again(tmp_path):
 
 def test_data_sets_defaults_are_options():
     for name, defaults in DATASET_DEFAULTS.items():
-        TrainOptions.for_dataset(name, root=Path("x"), **{})
+        TrainOptions.for_dataset(name, root=None if name == "digits" else "x")
         assert set(defaults) <= set(TrainOptions.__dataclass_fields__)
 
 
@@ -108,11 +110,18 @@ def test_every_data_set_but_digits_needs_a_root():
             parse_options(["--dataset", dataset])
 
 
-def test_a_graph_method_needs_an_epoch_with_its_graph():
-    with pytest.raises(InputError, match="--pretrain-epochs 10 leaves none of --epochs 4"):
-        parse_options(["--dataset", "ferplus", "--root", "x", "--epochs", "4"])
-    arguments = ["--dataset", "ferplus", "--root", "x", "--epochs", "4", "--method", "baseline"]
-    assert parse_options(arguments).epochs == 4
+def test_pretraining_that_is_asked_for_leaves_an_epoch_with_the_graph():
+    arguments = ["--dataset", "ferplus", "--root", "x", "--epochs", "4", "--pretrain-epochs", "4"]
+    with pytest.raises(InputError, match="--pretrain-epochs 4 leaves none of --epochs 4"):
+        parse_options(arguments)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "pretrain_epochs"), [(1, 0), (4, 1), (10, 2), (14, 10), (40, 10), (80, 10)]
+)
+def test_pretraining_by_default_leaves_epochs_with_the_graph(epochs, pretrain_epochs):
+    options = parse_options(["--dataset", "ferplus", "--root", "x", "--epochs", str(epochs)])
+    assert options.pretrain_epochs == pretrain_epochs
 
 
 def test_the_warm_up_leaves_epochs_for_the_fall():
@@ -123,6 +132,96 @@ def test_the_warm_up_leaves_epochs_for_the_fall():
 def test_noise_is_said_once():
     with pytest.raises(InputError, match="--noise-file"):
         parse_options(["--noise", "0.1", "--noise-file", "list.txt"])
+
+
+@pytest.mark.parametrize("dataset", [["digits"], ["mnist", "--root", "x"]])
+def test_a_list_takes_the_place_of_the_data_sets_own_noise(dataset):
+    options = parse_options(["--dataset", *dataset, "--noise-file", "list.txt"])
+    assert (options.noise, options.noise_file) == (0.0, Path("list.txt"))
+
+
+def test_what_is_given_takes_the_place_of_saved_noise(tmp_path):
+    config = tmp_path / "config.json"
+    TrainOptions.for_dataset("digits").save(config)
+    listed = parse_options(["--config", str(config), "--noise-file", "list.txt"])
+    assert (listed.noise, listed.noise_file) == (0.0, Path("list.txt"))
+    listed.save(config)
+    assert parse_options(["--config", str(config)]) == listed
+    for noise in (0.0, 0.3):
+        made = parse_options(["--config", str(config), "--noise", str(noise)])
+        assert (made.noise, made.noise_file) == (noise, None)
+
+
+def test_a_recipe_that_is_given_takes_the_place_of_a_saved_one(tmp_path):
+    config = tmp_path / "config.json"
+    TrainOptions.for_dataset("digits", recipe="best", seed=3).save(config)
+    paper = parse_options(["--config", str(config), "--recipe", "paper"])
+    assert paper == TrainOptions.for_dataset("digits", seed=3)
+    paper.save(config)
+    best = parse_options(["--config", str(config), "--recipe", "best", "--alpha", "2"])
+    assert best == TrainOptions.for_dataset("digits", recipe="best", seed=3, alpha=2)
+
+
+def test_another_data_set_takes_over_neither_root_nor_split(tmp_path):
+    config = tmp_path / "config.json"
+    TrainOptions.for_dataset("ferplus", root="x", label_mode="majority", seed=3).save(config)
+    digits = parse_options(["--config", str(config), "--dataset", "digits"])
+    assert (digits.root, digits.eval_split, digits.label_mode) == (None, "test", "plurality")
+    assert digits.seed == 3
+    with pytest.raises(InputError, match="--dataset rafdb needs --root"):
+        parse_options(["--config", str(config), "--dataset", "rafdb"])
+    config.write_text('{"root": "there"}')
+    assert parse_options(["--config", str(config), "--dataset", "mnist"]).root == Path("there")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"method": "agfn"}, {"method": ("agfn",)}),
+        ({"method": ["agfn", "gce"]}, {"method": ("agfn", "gce")}),
+        ({"method": np.array(["agfn"])}, {"method": ("agfn",)}),
+        ({"out": "runs/here"}, {"out": Path("runs/here")}),
+        ({"noise_file": os.fspath("l.txt")}, {"noise_file": Path("l.txt")}),
+        ({"epochs": np.int64(7)}, {"epochs": 7}),
+        ({"lr": np.float32(0.5)}, {"lr": 0.5}),
+        ({"lr": np.float64(0.5)}, {"lr": 0.5}),
+        ({"augment": np.True_}, {"augment": True}),
+    ],
+    ids=str,
+)
+def test_python_may_pass_what_it_has(given, expected, tmp_path):
+    options = TrainOptions.for_dataset("digits", **given)
+    name, value = next(iter(expected.items()))
+    assert (getattr(options, name), type(getattr(options, name))) == (value, type(value))
+    options.save(tmp_path / "config.json")
+    assert parse_options(["--config", str(tmp_path / "config.json")]) == options
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": 3}, "--method must be one of baseline, .*, got 3 (int)"),
+        ({"method": b"agfn"}, "got b'agfn' (bytes)"),
+        ({"method": ["agfn", "gat"]}, "agfn, got agfn gat"),
+        ({"method": []}, "--method must be at least one method, got none"),
+        ({"out": 3}, "--out must be a path, got 3 (int)"),
+        ({"out": None}, "--out must be a path, got None"),
+        ({"epochs": "7"}, "--epochs must be a whole number, got '7' (str)"),
+        ({"epochs": 7.5}, "--epochs must be a whole number, got 7.5 (float)"),
+        ({"epochs": True}, "--epochs must be a whole number, got True (bool)"),
+        ({"lr": [0.1]}, "--lr must be a number, got [0.1] (list)"),
+        ({"augment": 1}, "--augment must be true or false, got 1 (int)"),
+        ({"backbone": 18}, "--backbone must be text, got 18 (int)"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_said_with_its_type(given, said):
+    with pytest.raises(InputError) as caught:
+        TrainOptions(**given)
+    first, _, last = said.rpartition(".*")
+    assert str(caught.value).startswith(first)
+    assert str(caught.value).endswith(last)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

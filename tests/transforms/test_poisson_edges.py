@@ -219,7 +219,7 @@ def test_several_samples_keep_what_is_of_no_node_and_drop_the_edges_that_were():
     assert "ptr" not in data
     assert data.year.tolist() == [1, 2]
     assert data.mark.tolist() == [*range(6), *range(6)]
-    assert data.names == list("abcdef")
+    assert data.names == 2 * list("abcdef")
     assert data.batch.unique(return_counts=True)[1].tolist() == [3] * 4
 
 
@@ -323,7 +323,7 @@ def test_features_get_no_gradient_unless_asked():
 @pytest.mark.parametrize(
     ("name", "value", "known"),
     [
-        ("num_samples", 0, "at least 1"),
+        ("num_samples", 0, "an integer of at least 1"),
         ("mode", "mean", r"one of \('sample', 'expectation'\)"),
         ("estimator", "gumbel", r"one of \('identity', 'probability'\)"),
         ("pairs", "none", r"one of \('sampled', 'all'\)"),
@@ -343,7 +343,7 @@ def test_unknown_options_are_refused(name, value, known):
     ],
 )
 def test_data_without_a_matrix_of_floats_is_refused(x, got):
-    with pytest.raises(ValueError, match=rf"^PoissonEdges needs .*data\.x of.*, got {got}$"):
+    with pytest.raises(ValueError, match=rf"^data\.x must be a dense floating-point.*, got {got}$"):
         PoissonEdges()(Data(x=x, num_nodes=3))
 
 

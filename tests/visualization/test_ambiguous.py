@@ -1,5 +1,6 @@
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from pyg_agfn.run_folder import Answers
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
@@ -40,3 +41,15 @@ def test_a_picture_is_drawn_for_any_number_of_images(answers, tiny, tmp_path):
         plot_ambiguous(most_ambiguous(answers, count), tiny, [path], "title")
         text = path.read_text()
         assert text.count("<image") == count
+
+
+def test_no_number_stands_on_a_bar(answers, tiny, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    plot_ambiguous(most_ambiguous(answers, 1), tiny, [tmp_path / "a.png"])
+    kept[0].draw_without_rendering()
+    axes = kept[0].axes[1]
+    assert len(axes.patches) == 4
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert not any(box.overlaps(bar.get_window_extent()) for bar in axes.patches)

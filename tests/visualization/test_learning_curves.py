@@ -1,10 +1,16 @@
+import json
 import os
 
 import pytest
+from matplotlib.figure import Figure
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import ROWS
-from pyg_agfn.visualization.learning_curves import read_history
+from pyg_agfn.visualization.learning_curves import (
+    bank_accuracy,
+    plot_learning_curves,
+    read_history,
+)
 from pyg_agfn.visualization.palette import METHOD_STYLES
 
 
@@ -42,3 +48,48 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
         read_history(tmp_path)
     with pytest.raises(InputError, match="there is no such file"):
         read_history(tmp_path / "none")
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """The axes of a picture of these accuracies by epoch."""
+
+    def draw(accuracies, **given):
+        kept = []
+        monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+        names = ("epoch", "test_accuracy", "train_accuracy")
+        history = [dict(zip(names, (i, a, a), strict=True)) for i, a in enumerate(accuracies, 1)]
+        plot_learning_curves({"agfn": history}, tmp_path / "a.png", **given)
+        kept[0].draw_without_rendering()
+        return kept[0].axes[0]
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    "accuracies", [[0.28, 0.38], [0.1, 0.97], [0.5], [0.901, 0.904], [0, 1], [0.3, 0.36, 0.33]]
+)
+def test_a_tick_says_where_it_is(drawn, accuracies):
+    axes = drawn(accuracies)
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    for place, label in ticks:
+        assert float(label.get_text().removesuffix("%")) == pytest.approx(100 * place, abs=1e-6)
+
+
+def test_the_legend_quotes_the_headline_by_its_protocol_or_nothing(drawn):
+    def entries(axes):
+        return [text.get_text() for text in axes.get_legend().get_texts()]
+
+    assert entries(drawn([0.2, 0.3])) == ["agfn, test", "agfn, training labels"]
+    found = entries(drawn([0.2, 0.3], bank={"agfn": 0.964}))
+    assert found[0] == "agfn, test (bank: 96.4%)"
+
+
+def test_the_headline_is_that_of_the_metrics(tmp_path):
+    assert bank_accuracy(tmp_path) is None
+    (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": {"bank": 0.5}}))
+    assert bank_accuracy(tmp_path) == 0.5
+    for content in ({}, {"accuracy": 3}, {"accuracy": {"bank": "x"}}, {"accuracy": {"bank": 7}}):
+        (tmp_path / "metrics.json").write_text(json.dumps(content))
+        with pytest.raises(InputError, match="does not hold what a run measures"):
+            bank_accuracy(tmp_path)

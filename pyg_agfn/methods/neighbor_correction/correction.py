@@ -27,6 +27,7 @@ from pyg_agfn.methods.neighbor_correction.targets import (
 from pyg_agfn.nn.cross_batch_memory import CrossBatchMemory
 from pyg_agfn.nn.mean_teacher import mean_teacher
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges
+from pyg_agfn.transforms.checks import check_features, check_labels
 
 #: Estimates of the wrong share that are kept, the first ones.
 MAX_RATES = 64
@@ -73,6 +74,10 @@ class NeighborLabelCorrection(nn.Module):
 
     Features are compared as directions and get no gradient. Those of an averaged model are better
     than the model's own: with ``teacher``, pass :meth:`teacher_features` in the place of ``z``.
+
+    :math:`\alpha, \beta` (``corrector.edges.parameters()``) need a learning rate of their own,
+    about 0.02 by SGD or Adam, and no weight decay: a step that is too large can leave no pair
+    joined, and then there is no gradient to come back by.
 
     In evaluation mode labels are corrected, and nothing is remembered or counted.
 
@@ -205,7 +210,7 @@ class NeighborLabelCorrection(nn.Module):
             correct: Whether labels are corrected yet. (default: after ``warmup_steps``)
         """
         self._check(z, labels, index, posterior)
-        index = index.to(labels.device)
+        labels, index = labels.long(), index.to(labels.device).long()
         rows = slice(None)
         if self.gather_distributed and world_size() > 1:
             z, labels, index = (gather_rows(x.detach()) for x in (z, labels, index))
@@ -290,17 +295,9 @@ class NeighborLabelCorrection(nn.Module):
         return found
 
     def _check(self, z: Tensor, labels: Tensor, index: Tensor, posterior: Tensor | None) -> None:
-        if z.dim() != 2 or z.size(1) != self.feature_dim or not z.is_floating_point():
-            raise ValueError(
-                f"z must be floating-point features of shape [N, {self.feature_dim}], got "
-                f"{z.dtype} of shape {list(z.shape)}"
-            )
-        for name, given in (("labels", labels), ("index", index)):
-            if given.shape != z.shape[:1] or given.dtype != torch.long:
-                raise ValueError(
-                    f"{name} must be int64 of shape [{len(z)}], as z has so many rows, got "
-                    f"{given.dtype} of shape {list(given.shape)}"
-                )
+        check_features("z", z, self.feature_dim)
+        check_labels("labels", labels, z)
+        check_labels("index", index.to(z.device), z)
         if posterior is not None and posterior.shape != (len(z), self.num_classes):
             raise ValueError(
                 f"posterior must be of shape [{len(z)}, {self.num_classes}], got "

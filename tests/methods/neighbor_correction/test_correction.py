@@ -220,11 +220,11 @@ def test_tensors_of_another_shape_or_type_are_refused():
     z, labels, index, _ = samples(6)
     corrector = build()
     for arguments, complaint in (
-        ((z[:, :2], labels, index), r"z must be floating-point features of shape \[N, 8\], got"),
-        ((z.long(), labels, index), "z must be floating-point"),
-        ((z, labels[:5], index), r"labels must be int64 of shape \[6\]"),
-        ((z, labels.float(), index), "labels must be int64"),
-        ((z, labels, index.int()), "index must be int64"),
+        ((z[:, :2], labels, index), r"z must be a dense floating-point tensor of shape \[N, 8\]"),
+        ((z.long(), labels, index), "z must be a dense floating-point"),
+        ((z, labels[:5], index), r"labels must be a tensor of integers of shape \[6\]"),
+        ((z, labels.float(), index), "labels must be a tensor of integers"),
+        ((z, labels, index[:, None]), "index must be a tensor of integers"),
         ((z, labels, index, torch.zeros(6, 2)), r"posterior must be of shape \[6, 3\]"),
     ):
         with pytest.raises(ValueError, match=complaint):

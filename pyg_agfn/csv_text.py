@@ -1,0 +1,31 @@
+"""CSV that a spreadsheet shows as it is: names come from files of untrusted sources."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+#: What a cell begins with that a spreadsheet takes for a formula, in full width too.
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def csv_row(cells: Iterable[object]) -> str:
+    """A row of CSV with its line end, in which no cell is a formula.
+
+    Text that begins as one (``=cmd``) gets an apostrophe in front, by which spreadsheets know text.
+    Numbers, as such or as text, stay as they are.
+    """
+    row = io.StringIO()
+    csv.writer(row).writerow(
+        f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell for cell in cells
+    )
+    return row.getvalue()
+
+
+def _is_formula(text: str) -> bool:
+    if not text.startswith(FORMULA):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return not text.isprintable()

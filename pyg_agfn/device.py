@@ -1,0 +1,44 @@
+"""The device that an option names."""
+
+import torch
+
+from pyg_agfn.errors import InputError
+
+
+def check_device(name: str) -> tuple[str, int | None]:
+    """Kind and index of ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        InputError: The device is unknown or not there.
+    """
+    kind, _, index = name.partition(":")
+    available = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in available or (index and not (index.isascii() and index.isdecimal())):
+        raise InputError(f"--device {name}: choose auto, cpu, cuda, cuda:N or mps")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not available[kind] or len(index) > 4 or int(index or 0) >= count:
+        raise InputError(
+            f"--device {name}: there is no such device here; --device auto takes the best"
+        )
+    return kind, int(index) if index else None
+
+
+def find_device(name: str) -> torch.device:
+    """The device that an option names, for what runs in one process; ``auto`` is the best.
+
+    Raises:
+        InputError: As :func:`check_device` does.
+    """
+    kind, index = check_device(name)
+    if kind == "auto":
+        kind = next((k for k in ("cuda", "mps") if _is_there(k)), "cpu")
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+def _is_there(kind: str) -> bool:
+    return torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()

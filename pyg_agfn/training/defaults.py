@@ -1,0 +1,45 @@
+"""Defaults of a training run that depend on its data set or recipe."""
+
+from typing import Any
+
+#: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
+#: paper's but fits the data: sizes as stored, and a small network for small images.
+DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "noise": 0.2,
+        "backbone": "small-cnn",
+        "augment": False,
+        "batch_size": 128,
+        "epochs": 40,
+        "pretrain_epochs": 2,
+        "lr": 0.05,
+    },
+    "mnist": {
+        "noise": 0.1,
+        "train_size": 10_000,
+        "augment": False,
+        "epochs": 20,
+        "pretrain_epochs": 2,
+        "lr": 0.05,
+    },
+    "ferplus": {"eval_split": "valid", "image_size": 48},
+    "rafdb": {"image_size": 100},
+    "folder": {"image_size": 64},
+}
+
+
+#: What a recipe sets, where it is not the default.
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "best": {
+        "alpha": 8.0,
+        "beta": -4.0,
+        "teacher": 0.99,
+        "memory": 4096,
+        "judges": "neighbours",
+        "correct_at_most": None,
+        "heads": "alone",
+        "graph_optimizer": "adam",
+        "lr_graph": 0.02,
+    },
+}

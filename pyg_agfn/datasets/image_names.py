@@ -31,6 +31,8 @@ class ImageNames:
         self._names = [*own, *(name for name in others if name not in known)]
         self._whole = {name: i for i, name in enumerate(self._names)}
         self._in_training_folder = _below_common_folder(own)
+        #: Most components of a path; a longer common end there cannot be.
+        self._depth = max((name.count("/") + 1 for name in self._names), default=0)
         self._folders = {part for name in self._names for part in name.split("/")[:-1]}
         self._by_suffix = self._index(lambda name: name)
         self._by_stem = self._index(_without_ending)
@@ -61,7 +63,7 @@ class ImageNames:
                 return exactly[whole]
         # A list may leave the ending out. Another ending means another file.
         index = self._by_suffix if "." in parts[-1] else self._by_stem
-        for start in range(len(parts)):
+        for start in range(max(0, len(parts) - self._depth), len(parts)):
             found = index.get("/".join(parts[start:]))
             if found is not None:
                 contradicted = found != SEVERAL and self._is_elsewhere(found, parts, start)

@@ -200,6 +200,9 @@ def _label_first_entry(row: int, line: str, index: ImageNames) -> _Entry | None:
     return _Entry(row, match["image"], index.find(match["image"]), match["label"])
 
 
+#: Most characters of a line, twice what a path can have, and most words of a label. A line of
+#: blanks alone would else be divided in a million ways.
+_MOST_CHARACTERS, _MOST_WORDS = 8192, 16
 #: Where a line can be divided, and what some lists begin with.
 _GAP = re.compile(r"\s*[,;\t]\s*|\s+")
 _PART = re.compile(r"(train|training|test|val|valid|validation)[\s,;]+", re.IGNORECASE)
@@ -210,9 +213,11 @@ def _entry(row: int, line: str, index: ImageNames, known_labels: set[str]) -> _E
 
     Both may hold blanks: ``happy face/1.jpg sad face``.
     """
-    gaps = [gap for gap in _GAP.finditer(line) if gap.start() > 0 and gap.end() < len(line)]
     candidates: list[_Entry] = []
-    for gap in reversed(gaps):
+    gaps = list(_GAP.finditer(line)) if len(line) <= _MOST_CHARACTERS else []
+    for gap in reversed(gaps[-_MOST_WORDS:]):
+        if gap.start() == 0 or gap.end() == len(line):
+            continue
         text = _normal(line[gap.end() :].strip("\"' "))
         image = line[: gap.start()].strip("\"'")
         positions = [index.find(image), index.find(_PART.sub("", image, count=1))]

@@ -202,6 +202,18 @@ def test_broken_lists_are_named_with_their_row(tmp_path, text, complaint):
     assert "\n" not in str(error.value)
 
 
+def test_lines_that_can_be_divided_in_a_million_ways_are_bad_rows(tmp_path):
+    lines = [
+        "1.png sad",
+        "a " * 400_000,
+        "a/" * 2000 + " b" * 2000,
+        "/" * 8000,
+        "1.png " + "b " * 40,
+    ]
+    with pytest.raises(InputError, match=r"^4 rows or images are bad"):
+        labels_of(tmp_path, "\n".join(lines), ["1.png", "a/b/c.png"])
+
+
 def test_a_missing_list_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.txt"):
         read_noise_file(tmp_path / "gone.txt", ["1.png"], CLASSES)

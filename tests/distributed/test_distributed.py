@@ -13,7 +13,7 @@ import torch
 from pyg_agfn.distributed import gather_rows, mean_of, own_rows, rank, world_size
 
 sys.path.insert(0, str(Path(__file__).parent))
-from worker import CASES
+from worker import CASES, correction
 
 WORKER = Path(__file__).parent / "worker.py"
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -57,6 +57,23 @@ def test_second_derivatives_pass_through_all_processes(runs):
     one, first, second = (run["derivatives"] for run in runs)
     assert one[1].abs().max() > 1
     torch.testing.assert_close(torch.cat([first, second], dim=1), one)
+
+
+def test_labels_are_corrected_in_all_processes_together_if_it_is_asked_for(runs):
+    one, first, second = (run["gathered correction"] for run in runs)
+    targets = torch.cat([first.pop("targets"), second.pop("targets")])
+    torch.testing.assert_close(targets, one.pop("targets"))
+    assert abs(float(one["edges.alpha"]) - 8.0) > 0.01  # it has moved
+    for name, expected in one.items():
+        torch.testing.assert_close(first[name], expected, msg=name)
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_labels_are_corrected_by_each_process_alone_if_it_is_not(runs):
+    for number, run in enumerate(runs[1:]):
+        expected = correction(gather=False, rows=slice(60 * number, 60 * number + 60))
+        for name, value in run["own correction"].items():
+            torch.testing.assert_close(value, expected[name], msg=name)
 
 
 def test_one_process_is_the_whole():

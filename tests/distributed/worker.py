@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
+from pyg_agfn.methods import NeighborLabelCorrection
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.rivals import SelfCure
 from pyg_agfn.run_folder import ModelCard
@@ -101,6 +102,26 @@ def derivatives() -> torch.Tensor:
     return torch.stack([first.detach(), second])
 
 
+def correction(gather: bool, rows: slice | None = None) -> dict[str, torch.Tensor]:
+    """What NeighborLabelCorrection has after steps on own rows, or on these, and the targets."""
+    generator = torch.Generator().manual_seed(0)
+    every = torch.arange(240)
+    z = 3 * torch.eye(3, 8)[every % 3] + 0.4 * torch.randn(240, 8, generator=generator)
+    labels = (every + (every % 7 == 0)) % 3
+    corrector = NeighborLabelCorrection(
+        num_classes=3, feature_dim=8, memory_size=240, warmup_steps=1, gather_distributed=gather
+    ).double()
+    optimizer = torch.optim.SGD(corrector.edges.parameters(), 100.0)
+    for batch in every.roll(13).repeat(2).split(120):
+        own = batch[own_rows(120) if rows is None else rows]
+        out = corrector(z[own].double(), labels[own], own)
+        if out.loss is not None:
+            optimizer.zero_grad()
+            out.loss.backward()
+            optimizer.step()
+    return {**corrector.state_dict(), "targets": out.targets}
+
+
 def main() -> None:
     rank, world, rendezvous, out = sys.argv[1:]
     torch.set_num_threads(1)
@@ -109,7 +130,10 @@ def main() -> None:
             "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(world)
         )
     found = {name: train(*case) for name, case in CASES.items()}
-    torch.save({**found, "derivatives": derivatives()}, out)
+    found["derivatives"] = derivatives()
+    found["gathered correction"] = correction(gather=True)
+    found["own correction"] = correction(gather=False)
+    torch.save(found, out)
     if int(world) > 1:
         dist.destroy_process_group()
 

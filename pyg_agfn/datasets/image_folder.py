@@ -104,7 +104,10 @@ class ImageFolder(ImageDataset):
             chosen.classes,
             [image.name for image in readable],
             skipped=bad.items,
-            set_aside=[listed[i].name for i in unreadable],
+            set_aside=[
+                *(listed[i].name for i in unreadable),
+                *(str(f.relative_to(root)) for left in self.ignored.unused.values() for f in left),
+            ],
         )
         self.white = survey.white
         depth = 3 if parts is not None else 2
@@ -151,7 +154,7 @@ def _find_splits(root: Path, ignored: Ignored) -> tuple[Path, Path] | None:
             # What another folder holds beside images does not matter: it is left out as a whole.
             left_out = [] if folder in (train[0], test[0]) else list_images(folder, Ignored())
             if left_out:
-                ignored.unused[folder.name] = len(left_out)
+                ignored.unused[folder.name] = left_out
         _count_beside(files, ignored)
         return train[0], test[0]
     for folder in [*train, *test]:

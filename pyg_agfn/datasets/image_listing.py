@@ -47,7 +47,7 @@ class Ignored:
     endings: Counter[str] = field(default_factory=Counter)
     links: int = 0
     beside: int = 0
-    unused: dict[str, int] = field(default_factory=dict)
+    unused: dict[str, list[Path]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.endings or self.links or self.beside or self.unused)
@@ -67,7 +67,9 @@ class Ignored:
             parts.append(f"{_count(self.links, 'link')} to folders, which are not followed")
         if self.beside:
             parts.append(f"{_count(self.beside, 'image')} in no class folder")
-        parts += [f"{_count(n, 'image')} in folder {name}" for name, n in self.unused.items()]
+        parts += [
+            f"{_count(len(files), 'image')} in folder {name}" for name, files in self.unused.items()
+        ]
         return printable(f"ignored: {'; '.join(parts)}") if parts else ""
 
 

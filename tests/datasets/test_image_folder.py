@@ -113,7 +113,9 @@ def test_of_several_splits_the_first_counts_and_the_others_are_said(tmp_path):
     train, test = ImageFolder(tmp_path, "train"), ImageFolder(tmp_path, "test")
     assert {name.split("/")[0] for name in train.names} == {"train"}
     assert {name.split("/")[0] for name in test.names} == {"test"}
-    assert train.ignored.unused == {"Train": 4, "val": 4, "unlabelled": 4}
+    unused = {name: len(files) for name, files in train.ignored.unused.items()}
+    assert unused == {"Train": 4, "val": 4, "unlabelled": 4}
+    assert sum(name.startswith("val/") for name in train.set_aside) == 4  # lists may name them
     assert train.notes == [
         "ignored: 4 images in folder Train; 4 images in folder unlabelled; 4 images in folder val"
     ]

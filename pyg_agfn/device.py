@@ -12,12 +12,7 @@ def check_device(name: str) -> tuple[str, int | None]:
         InputError: The device is unknown or not there.
     """
     kind, _, index = name.partition(":")
-    available = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    available = _available()
     if kind not in available or (index and not (index.isascii() and index.isdecimal())):
         raise InputError(f"--device {name}: choose auto, cpu, cuda, cuda:N or mps")
     count = torch.cuda.device_count() if kind == "cuda" else 1
@@ -36,9 +31,15 @@ def find_device(name: str) -> torch.device:
     """
     kind, index = check_device(name)
     if kind == "auto":
-        kind = next((k for k in ("cuda", "mps") if _is_there(k)), "cpu")
+        kind = next(kind for kind in ("cuda", "mps", "cpu") if _available()[kind])
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
-def _is_there(kind: str) -> bool:
-    return torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()
+def _available() -> dict[str, bool]:
+    """Whether each kind of device can be used here."""
+    return {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }

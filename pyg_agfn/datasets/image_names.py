@@ -25,9 +25,9 @@ class ImageNames:
 
     def __init__(self, names: Sequence[str], set_aside: Iterable[str] = ()) -> None:
         self.num_training = len(names)
-        own = [_normal(name) for name in names]
+        own = [composed(name) for name in names]
         known = set(own)
-        others = dict.fromkeys(_normal(name) for name in set_aside)
+        others = dict.fromkeys(composed(name) for name in set_aside)
         self._names = [*own, *(name for name in others if name not in known)]
         self._whole = {name: i for i, name in enumerate(self._names)}
         self._in_training_folder = _below_common_folder(own)
@@ -42,7 +42,7 @@ class ImageNames:
 
         Positions from ``num_training`` on are those of images that are set aside.
         """
-        path = _normal(path)
+        path = composed(path)
         # A backslash separates folders on Windows. Elsewhere it may be a part of a name.
         for text in dict.fromkeys((path, path.replace("\\", "/"))):
             if (found := self._find(text)) is not None:
@@ -85,9 +85,9 @@ class ImageNames:
         return index
 
 
-def _normal(name: str) -> str:
-    # macOS decomposes the accents of file names, most lists do not.
-    return unicodedata.normalize("NFC", name)
+def composed(text: str) -> str:
+    """The text with composed accents: macOS decomposes those of file names, most lists do not."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _suffixes(name: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ kaiwang960112/Challenge-condition-FER-dataset), those of AGFN's authors
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyg_agfn.datasets.bad_data import BadData
-from pyg_agfn.datasets.image_names import SEVERAL, ImageNames
+from pyg_agfn.datasets.image_names import SEVERAL, ImageNames, composed
 from pyg_agfn.datasets.label_notation import Notation, choose_notation, describe_notation
 from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError, as_path, printable
@@ -109,12 +108,9 @@ def read_noise_file(
     lines = list(read_lines(path))
     if lines and _HEADER.fullmatch(lines[0][1]):
         lines = lines[1:]
-    label_first = _label_first(lines, index, path, notation)
-    known_labels = {_normal(name) for name in classes}
-    entries: list[_Entry] = []
-    for row, line in lines:
-        entry = _label_first_entry(row, line, index) if label_first else None
-        entries.append(entry or _entry(row, line, index, known_labels))
+    known_labels = {composed(name) for name in classes}
+    label_first = _label_first(lines, index, path) if notation == "auto" else None
+    entries = label_first or [_entry(row, line, index, known_labels) for row, line in lines]
 
     known = [e for e in entries if e.position is not None and e.position != SEVERAL]
     agreements = Counter(
@@ -124,7 +120,7 @@ def read_noise_file(
     )
     meaning = choose_notation(
         Counter(e.text for e in known),
-        [_normal(name) for name in classes],
+        [composed(name) for name in classes],
         "from-0" if label_first else notation,
         path,
         agreements,
@@ -178,26 +174,25 @@ _LABEL_FIRST = re.compile(r"(?P<label>\d+)/(?P<image>[^/\s.]+)\s+\d+", re.ASCII)
 
 
 def _label_first(
-    lines: Sequence[tuple[int, str]], index: ImageNames, path: Path, notation: Notation
-) -> bool:
-    """Whether ``7/fer0032220 6`` means label 7, and not that ``7/fer0032220`` has label 6."""
-    matches = [_LABEL_FIRST.fullmatch(line) for _, line in lines]
-    if notation != "auto" or not matches or not all(matches):
-        return False
-    if any(index.has_folder(match["label"]) for match in matches if match):
+    lines: Sequence[tuple[int, str]], index: ImageNames, path: Path
+) -> list[_Entry] | None:
+    """The entries of a list in RAN's form; None if it is in another.
+
+    In RAN's form ``7/fer0032220 6`` means label 7, and not that ``7/fer0032220`` has label 6.
+    """
+    entries = []
+    for row, line in lines:
+        match = _LABEL_FIRST.fullmatch(line)
+        if match is None:
+            return None
+        entries.append(_Entry(row, match["image"], index.find(match["image"]), match["label"]))
+    if any(index.has_folder(entry.text) for entry in entries):
         raise InputError(
             f"{path}: {printable(lines[0][1], 80)!r} can mean the label behind the path, or, as in "
             "RAN's lists, the label before the slash; say by --noise-labels names, from-0 or "
             "from-1 that it is the one behind the path"
         )
-    return True
-
-
-def _label_first_entry(row: int, line: str, index: ImageNames) -> _Entry | None:
-    match = _LABEL_FIRST.fullmatch(line)
-    if match is None:
-        return None
-    return _Entry(row, match["image"], index.find(match["image"]), match["label"])
+    return entries
 
 
 #: Most characters of a line, twice what a path can have, and most words of a label. A line of
@@ -218,7 +213,7 @@ def _entry(row: int, line: str, index: ImageNames, known_labels: set[str]) -> _E
     for gap in reversed(gaps[-_MOST_WORDS:]):
         if gap.start() == 0 or gap.end() == len(line):
             continue
-        text = _normal(line[gap.end() :].strip("\"' "))
+        text = composed(line[gap.end() :].strip("\"' "))
         image = line[: gap.start()].strip("\"'")
         positions = [index.find(image), index.find(_PART.sub("", image, count=1))]
         position = next((p for p in positions if p is not None), None)
@@ -232,7 +227,3 @@ def _no_label(text: str, meaning: dict[str, int], classes: Sequence[str]) -> str
     base = next((int(t) - label for t, label in meaning.items() if t not in classes), None)
     allowed = ", ".join(classes) if base is None else f"{base} to {base + len(classes) - 1}"
     return f"label {text[:80]!r} is none of {allowed}"
-
-
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text)

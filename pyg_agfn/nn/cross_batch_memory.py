@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_agfn.transforms import SimilarityEdges
-from pyg_agfn.transforms.checks import check_count, check_features, check_labels, full_precision
+from pyg_agfn.transforms.checks import check_count, check_features, check_labels, without_autocast
 from pyg_agfn.transforms.similarity_edges import unit_rows
 
 #: Weight of a uniform prior in each posterior: an image without a neighbour has all classes alike.
@@ -144,7 +144,7 @@ class CrossBatchMemory(nn.Module):
 
     def _edge_weight(self, edges: SimilarityEdges, z: Tensor, index: Tensor) -> Tensor:
         """Expected edges from each image to what is remembered of others, (N, M)."""
-        with full_precision(z.device):
+        with without_autocast(z.device):
             unit = unit_rows(z.detach())
             similarity = unit @ self.features.to(unit.dtype).t()
         others = (index.to(self.index.device).unsqueeze(1) != self.index) & (self.index >= 0)
@@ -152,7 +152,7 @@ class CrossBatchMemory(nn.Module):
 
     def _mean_target(self, weight: Tensor) -> Tensor:
         num_classes = self.targets.size(1)
-        with full_precision(weight.device):
+        with without_autocast(weight.device):
             # A copy: the backward pass may come after the next push.
             votes = weight @ self.targets.to(weight.dtype, copy=True)
         return (votes + PRIOR / num_classes) / (weight.sum(1, keepdim=True) + PRIOR)

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
-from pyg_agfn.transforms.checks import check_choice, full_precision, is_exporting
+from pyg_agfn.transforms.checks import check_choice, is_exporting, without_autocast
 from pyg_agfn.transforms.similarity_edges import MODES, Mode, Tiles
 
 
@@ -57,7 +57,7 @@ def normalize_in_tiles(
     tiles = edges.tiles(x, batch)
     alpha = beta = None
     slope = False
-    with full_precision(h.device):
+    with without_autocast(h.device):
         h = h.to(tiles.unit.dtype)
         if isinstance(edges, PoissonEdges):
             if edges.feature_gradient:
@@ -124,7 +124,7 @@ class _DrawnProduct(torch.autograd.Function):
         values, alpha, beta, source, target = ctx.saved_tensors
         to_values = to_alpha = to_beta = None
         # Who calls backward() inside autocast would have it on here too.
-        with full_precision(grad.device):
+        with without_autocast(grad.device):
             if ctx.needs_input_grad[0]:
                 to_values = _DrawnProduct.apply(
                     grad, alpha, beta, source, target, ctx.tiles, ctx.slope, not ctx.transposed

@@ -10,7 +10,7 @@ from torch import Tensor
 from pyg_agfn.distributed import world_size
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection, correct_labels
 from pyg_agfn.methods.neighbor_correction.correction import UNKNOWN
-from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, CrossBatchMemory, mean_teacher
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, mean_teacher
 from pyg_agfn.rivals.objective import Objective, full_precision
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
@@ -81,11 +81,6 @@ class LabelCorrection(Objective):
                 gather_distributed=world_size() > 1,
             )
             self.corrector.memory.to(model.classifier.weight)
-
-    @property
-    def memory(self) -> CrossBatchMemory | None:
-        """The remembered images."""
-        return None if self.corrector is None else self.corrector.memory
 
     @property
     def _counts(self) -> bool:

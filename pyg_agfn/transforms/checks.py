@@ -82,7 +82,7 @@ def is_exporting() -> bool:
     return bool(known())
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Autocast switched off; tensors without numbers have none."""
     if device.type == "meta":  # asking PyTorch for it could not be compiled in 2.4
         return nullcontext()

@@ -21,7 +21,7 @@ from pyg_agfn.transforms.checks import (
     check_count,
     check_features,
     check_nodes,
-    full_precision,
+    without_autocast,
 )
 from pyg_agfn.transforms.data_edges import check_graphs, put_edges
 
@@ -46,7 +46,7 @@ def cosine_similarity(x: Tensor, y: Tensor | None = None) -> Tensor:
         - **input:** :math:`(N, F)`, :math:`(M, F)` *(optional)*
         - **output:** :math:`(N, M)`, ``float32`` or ``float64``; without ``y``, :math:`(N, N)`
     """
-    with full_precision(x.device):
+    with without_autocast(x.device):
         unit = unit_rows(x)
         return unit @ (unit if y is None else unit_rows(y)).t()
 
@@ -107,7 +107,7 @@ class Tiles:
         joinable = None
         if self.batch is not None:
             joinable = self.batch[rows].unsqueeze(1) == self.batch.unsqueeze(0)
-        with full_precision(self.unit.device):
+        with without_autocast(self.unit.device):
             return rows, self.unit[rows] @ self.unit.t(), joinable
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
@@ -188,7 +188,7 @@ class SimilarityEdges(BaseTransform, nn.Module):
     def tiles(self, x: Tensor, batch: Tensor | None = None) -> Tiles:
         """All pairs of nodes with features ``x``, a tile of rows at a time."""
         check_nodes(x, batch)
-        with torch.no_grad(), full_precision(x.device):
+        with torch.no_grad(), without_autocast(x.device):
             unit = unit_rows(x.detach())
         return Tiles(unit, batch, self.tile_size or max(1, TILE_PAIRS // max(len(x), 1)))
 

@@ -35,9 +35,10 @@ def embed(features: Tensor, seed: int = 0) -> NDArray[Any]:
     """
     if not 0 <= seed < SEED_LIMIT:
         raise ValueError(f"seed must be at least 0 and below 2^32, got {seed}")
-    distinct, place = np.unique(centered(features), axis=0, return_inverse=True)
-    if len(distinct) == len(features):  # in their own order, on which the draws depend
-        distinct, place = centered(features), np.arange(len(features))
+    every = centered(features)
+    distinct, place = np.unique(every, axis=0, return_inverse=True)
+    if len(distinct) == len(every):  # in their own order, on which the draws depend
+        distinct, place = every, np.arange(len(every))
     if len(distinct) < 2:
         return np.zeros((len(features), 2))
     kept = min(COMPONENTS, *distinct.shape)

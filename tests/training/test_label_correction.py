@@ -42,7 +42,7 @@ def test_the_loss_is_the_heads_mean_against_the_corrected_labels(batch):
     model, objective = build()
     model.agfn.edges.mode = "expectation"
     objective(model, images, labels, index, 5)  # fills the memory
-    assert int((objective.memory.index >= 0).sum()) == 12
+    assert int((objective.corrector.memory.index >= 0).sum()) == 12
     index = index - 50
     before = {name: tensor.clone() for name, tensor in objective.state_dict().items()}
     loss, logits, targets = objective(model, images, labels, index, 5)
@@ -50,14 +50,14 @@ def test_the_loss_is_the_heads_mean_against_the_corrected_labels(batch):
     teacher = objective.teacher.module
     seen = teacher.agfn.projector(teacher.features(images))
     believed = teacher.classifier(seen @ teacher.agfn.normalizer.conv.lin.weight.t()).softmax(1)
-    objective.memory.load_state_dict(
+    objective.corrector.memory.load_state_dict(
         {
             name.removeprefix("corrector.memory."): t
             for name, t in before.items()
             if "corrector.memory." in name
         }
     )
-    neighbours = objective.memory.posterior(model.agfn.edges, seen, index)
+    neighbours = objective.corrector.memory.posterior(model.agfn.edges, seen, index)
     learned = correct_labels(labels, (believed + neighbours) / 2).detach()
     z = model.agfn.projector(model.features(images))
     h = z @ model.agfn.normalizer.conv.lin.weight.t()
@@ -97,7 +97,7 @@ def test_labels_are_corrected_from_the_first_epoch_with_a_graph_on(batch):
     for epoch, begun in ((2, False), (3, True), (9, True)):
         model, objective = build(judges="teacher", begin_epoch=3)
         objective(model, images, labels, index, epoch)
-        kept = objective.memory.targets[:12].gather(1, labels.unsqueeze(1))
+        kept = objective.corrector.memory.targets[:12].gather(1, labels.unsqueeze(1))
         assert bool((kept < 1).any()) == begun
 
 
@@ -112,22 +112,22 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
     given = F.one_hot(labels, 3).float()
     objective(model, images, labels, index, 1)  # before the graph
     assert objective.findings() == {"noise_rate": None}
-    assert torch.equal(objective.memory.targets, given)
+    assert torch.equal(objective.corrector.memory.targets, given)
 
-    opinion, remembered = objective.memory.posteriors(model.agfn.edges)
+    opinion, remembered = objective.corrector.memory.posteriors(model.agfn.edges)
     assert torch.equal(remembered, labels)
     rate = estimate_issue_rate(opinion, remembered)
     against = label_disagreement(opinion, labels)
     threshold = threshold_of_share(against, rate)
-    assert (objective.memory.disagreement == -1).all()
+    assert (objective.corrector.memory.disagreement == -1).all()
     assert rate == pytest.approx(1 / 7, abs=0.08)
     objective(model, images, labels, index, 2)
     assert objective.findings()["noise_rate"] == pytest.approx(rate)
     trust = posterior_reliability(against, rate)
     assert 0.9 < trust <= 1
     expected = correct_labels(labels, opinion, threshold=threshold, strength=trust)
-    torch.testing.assert_close(objective.memory.targets, expected)
-    torch.testing.assert_close(objective.memory.disagreement, against)
+    torch.testing.assert_close(objective.corrector.memory.targets, expected)
+    torch.testing.assert_close(objective.corrector.memory.disagreement, against)
     corrected = (expected != given).any(1)
     assert float((labels != true)[corrected].double().mean()) > 0.9
     assert float(corrected[labels != true].double().mean()) > 0.9
@@ -139,31 +139,31 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
         (torch.zeros(240), 0.0, 1.0),
         (torch.where(third, 0.0, 0.5), 0.5, 1 / 3 / (1 - rate)),
     ):
-        objective.memory.disagreement[:] = lately
-        objective.memory.targets[:] = given
+        objective.corrector.memory.disagreement[:] = lately
+        objective.corrector.memory.targets[:] = given
         objective(model, images, labels, index, 2)
         expected = correct_labels(labels, opinion, threshold=least, strength=strength)
-        torch.testing.assert_close(objective.memory.targets, expected)
-    torch.testing.assert_close(objective.memory.disagreement, against)
+        torch.testing.assert_close(objective.corrector.memory.targets, expected)
+    torch.testing.assert_close(objective.corrector.memory.disagreement, against)
 
     onlooker = build(**{**parts, "judges": "nobody"}, decay=0.0)[1]
     for epoch in (1, 2):
         onlooker(model, images, labels, index, epoch)
     assert onlooker.findings()["noise_rate"] == pytest.approx(rate)
-    assert torch.equal(onlooker.memory.targets, given)
+    assert torch.equal(onlooker.corrector.memory.targets, given)
 
     again = build(**parts, decay=0.0)[1]
     again.load_state_dict(objective.state_dict())
-    objective.memory.labels[:] = true  # what would be found now is another rate
+    objective.corrector.memory.labels[:] = true  # what would be found now is another rate
     objective(model, images, labels, index, 2)
     rates = objective.corrector.noise_rates
     assert rates.tolist() == pytest.approx([rate] + 63 * [-1])  # counted once an epoch
     for epoch in (3, 4):
-        objective.memory.labels[:] = true
+        objective.corrector.memory.labels[:] = true
         objective(model, images, labels, index, epoch)
     assert objective.findings()["noise_rate"] == sorted(rates.tolist())[62] < 0.05
     assert float(rates[0]) == pytest.approx(rate)  # which decides on how many are corrected
-    kept = objective.memory.targets.gather(1, labels.unsqueeze(1)).flatten()
+    kept = objective.corrector.memory.targets.gather(1, labels.unsqueeze(1)).flatten()
     assert float((kept < 1)[labels != true].double().mean()) > 0.9
     assert again.findings()["noise_rate"] == pytest.approx(rate)
     for name, place, broken in (
@@ -184,7 +184,7 @@ def test_nothing_is_corrected_before_there_is_anybody_to_ask(batch):
     model, objective = build(at_most=None, judges="neighbours")
     objective(model, images, labels, index, 9)
     objective(model, images, labels, index, 9)
-    assert torch.equal(objective.memory.targets[:12], F.one_hot(labels, 3).float())
+    assert torch.equal(objective.corrector.memory.targets[:12], F.one_hot(labels, 3).float())
     assert objective.findings() == {"noise_rate": None}
     # A checkpoint with anything else is refused.
     assert all(tensor.isfinite().all() for tensor in objective.state_dict().values())
@@ -221,14 +221,14 @@ def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
     model = AGFNClassifier("small-cnn", 10, 1, hidden_channels=64, edges=edges)
     memory.begin(model, len(z))
     labels = F.one_hot(data.labels, 10).float()
-    memory.memory.push(
+    memory.corrector.memory.push(
         z[:900], labels[:900], data.labels[:900], torch.zeros(900), torch.arange(900)
     )
     asked = torch.arange(900)
 
     def right() -> float:
         with torch.no_grad():
-            opinion = memory.memory.posterior(edges, z[:900], asked)
+            opinion = memory.corrector.memory.posterior(edges, z[:900], asked)
         found = correct_labels(data.labels[:900], opinion).argmax(1)
         return float((found == data.true_labels[:900]).double().mean())
 
@@ -236,7 +236,7 @@ def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
     before = right()
     optimizer = torch.optim.Adam(edges.parameters(), 0.1)
     for _ in range(150):
-        opinion = memory.memory.posterior(edges, z[:900], asked)
+        opinion = memory.corrector.memory.posterior(edges, z[:900], asked)
         optimizer.zero_grad()
         (-(labels[:900] * opinion.log()).sum(1).mean()).backward()
         optimizer.step()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.ferplus import CLASSES
 from pyg_agfn.evaluation.separation import Separation
 from pyg_agfn.visualization.confusion import plot_confusion
 from pyg_agfn.visualization.feature_panels import Panel, PanelRow
@@ -63,21 +64,11 @@ def names_drawn(monkeypatch, panel: Panel, data: ImageDataset) -> list[str]:
 def test_names_of_classes_hide_each_other_nowhere(monkeypatch, distance, named):
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 8
-    classes = (
-        "neutral",
-        "happiness",
-        "surprise",
-        "sadness",
-        "anger",
-        "disgust",
-        "fear",
-        "contempt",
-    )
-    data = ImageDataset(np.zeros((400, 1, 4, 4), np.uint8), labels, classes, list(map(str, labels)))
+    data = ImageDataset(np.zeros((400, 1, 4, 4), np.uint8), labels, CLASSES, list(map(str, labels)))
     circle = np.stack([np.cos(labels / 8 * 2 * np.pi), np.sin(labels / 8 * 2 * np.pi)], 1)
     positions = distance * circle + rng.standard_normal((400, 2))
     panel = Panel("agfn", positions, Separation(1, 0, 1))
-    assert names_drawn(monkeypatch, panel, data) == (list(classes) if named else [])
+    assert names_drawn(monkeypatch, panel, data) == (list(CLASSES) if named else [])
 
 
 def test_hundreds_of_classes_leave_room_for_the_picture(monkeypatch):

@@ -17,7 +17,7 @@ from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import Bank, Shuffled, Single, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
-from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.runs.folder import Run, load_run
 from pyg_agfn.training import load_datasets, make_fabric, parse_options
 
 SIZES = (255, 1024, 4096)

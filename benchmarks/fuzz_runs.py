@@ -17,9 +17,9 @@ from fuzz_inputs import odd_json, odd_tensors, picture
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.methods import CenterLoss
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
-from pyg_agfn.rivals import CenterLoss
-from pyg_agfn.run_folder import (
+from pyg_agfn.runs.folder import (
     Answers,
     ModelCard,
     References,

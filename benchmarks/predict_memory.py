@@ -22,7 +22,7 @@ from PIL import Image
 
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.nn.agfn import AGFN
-from pyg_agfn.run_folder import ModelCard, References, save_model
+from pyg_agfn.runs.folder import ModelCard, References, save_model
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 DISTINCT = 200

@@ -20,7 +20,7 @@ from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import Pixels
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run
+from pyg_agfn.runs.folder import Run
 
 #: Pixels of the images that are classified at once: memory does not grow with their size.
 PIXELS = 1 << 20

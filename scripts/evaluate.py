@@ -21,8 +21,8 @@ from pyg_agfn.evaluation.report import (
     make_report,
     protocol_table,
 )
-from pyg_agfn.run_files import refuse_links, write_json
-from pyg_agfn.run_folder import MAX_SIZE, load_run
+from pyg_agfn.runs.files import refuse_links, write_json
+from pyg_agfn.runs.folder import MAX_SIZE, load_run
 from pyg_agfn.training import make_fabric
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.confusion import MOST_CLASSES, plot_confusion

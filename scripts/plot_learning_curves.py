@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.output_files import check_output_file, refuse_existing
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 from pyg_agfn.visualization.learning_curves import (
     bank_accuracy,
     plot_learning_curves,

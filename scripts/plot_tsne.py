@@ -12,8 +12,8 @@ from pyg_agfn.cli import OneLineParser, make_console, run_script
 from pyg_agfn.errors import InputError
 from pyg_agfn.output_files import check_output_file, refuse_existing
 from pyg_agfn.reproduction.grid import same_settings
-from pyg_agfn.run_files import read_json
-from pyg_agfn.run_folder import Method
+from pyg_agfn.runs.files import read_json
+from pyg_agfn.runs.folder import Method
 from pyg_agfn.training import TrainOptions, resume_run, train_methods
 from pyg_agfn.training.interruption import same_command_resumes
 from pyg_agfn.visualization.embedding import SEED_LIMIT

@@ -21,7 +21,7 @@ from pyg_agfn.prediction_output import (
     TableWriter,
     Writer,
 )
-from pyg_agfn.run_folder import MAX_REFERENCES, MAX_SIZE, load_run
+from pyg_agfn.runs.folder import MAX_REFERENCES, MAX_SIZE, load_run
 from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.visualization.contact_sheet import MOST_ROWS, plot_contact_sheet
 from pyg_agfn.visualization.picture_file import check_ending

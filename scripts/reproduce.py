@@ -22,7 +22,7 @@ from pyg_agfn.reproduction.grid import (
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import Subset, measure_subset, read_subsets, run_grid
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 from pyg_agfn.training import TrainOptions, make_fabric, parse_options
 from pyg_agfn.training.interruption import same_command_resumes
 from pyg_agfn.training.option_uses import USES, refuse_without_effect

@@ -20,7 +20,7 @@ from pyg_agfn.evaluation import Bank, ClassSorted, Shuffled, Single, extract_fea
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection
 from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
 from pyg_agfn.reproduction.grid import ROWS, grid
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective, describe_model

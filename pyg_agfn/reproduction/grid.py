@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pyg_agfn.run_folder import BEST, Method, run_label
+from pyg_agfn.runs.folder import BEST, Method, run_label
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.training.options import PLACES, RECIPES
 

@@ -24,7 +24,7 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     standing,
 )
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 from pyg_agfn.training.options import RECIPES
 
 

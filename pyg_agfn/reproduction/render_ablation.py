@@ -26,7 +26,7 @@ from pyg_agfn.reproduction.rows import (
     row_of_records,
     seeds_note,
 )
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 from pyg_agfn.training.options import RECIPES
 
 

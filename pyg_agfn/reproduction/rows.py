@@ -13,7 +13,7 @@ from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.reproduction.grid import QUICK, QUICK_MARK, chosen_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.methods import Objective
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals import Objective
-from pyg_agfn.run_files import (
+from pyg_agfn.runs.files import (
     Kind,
     kind_of,
     read_header,

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_files import read_json
+from pyg_agfn.runs.files import read_json
 from pyg_agfn.training.option_values import without_none
 from pyg_agfn.training.options import DATASET_DEFAULTS, PLACES, TrainOptions, merge_options
 

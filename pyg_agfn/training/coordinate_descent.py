@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from pyg_agfn.distributed import average_gradients
+from pyg_agfn.methods.objective import Objective
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals.objective import Objective
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from pyg_agfn.cli import flag_of
-from pyg_agfn.run_folder import GRAPH_METHODS
+from pyg_agfn.runs.folder import GRAPH_METHODS
 from pyg_agfn.training.options import TrainOptions
 
 #: Fewest steps an epoch that a default batch size leaves, down to the smallest batch.

@@ -23,9 +23,9 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
+from pyg_agfn.methods import Objective, make_objective
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import Objective, make_objective
-from pyg_agfn.run_folder import Answers, Method, ModelCard, References
+from pyg_agfn.runs.folder import Answers, Method, ModelCard, References
 from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.few_images import warn_of_few_steps

@@ -10,8 +10,8 @@ from torch import Tensor
 from pyg_agfn.distributed import world_size
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection, correct_labels
 from pyg_agfn.methods.neighbor_correction.correction import UNKNOWN
+from pyg_agfn.methods.objective import Objective, full_precision
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, mean_teacher
-from pyg_agfn.rivals.objective import Objective, full_precision
 
 Judges = Literal["nobody", "teacher", "neighbours", "both"]
 Heads = Literal["graph", "alone", "both"]

@@ -17,7 +17,7 @@ from pyg_agfn.evaluation import (
     standard_protocols,
 )
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
-from pyg_agfn.run_folder import Answers, Method, References
+from pyg_agfn.runs.folder import Answers, Method, References
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 

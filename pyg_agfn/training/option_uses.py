@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_agfn.cli import flag_of
 from pyg_agfn.distributed import launched_processes
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_folder import GRAPH_METHODS
+from pyg_agfn.runs.folder import GRAPH_METHODS
 
 if TYPE_CHECKING:
     from pyg_agfn.training.options import TrainOptions

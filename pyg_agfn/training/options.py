@@ -14,8 +14,8 @@ from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.run_files import write_json
-from pyg_agfn.run_folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
+from pyg_agfn.runs.files import write_json
+from pyg_agfn.runs.folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES
 from pyg_agfn.training.label_correction import Heads, Judges
 from pyg_agfn.training.option_uses import refuse_without_effect

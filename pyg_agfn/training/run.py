@@ -22,8 +22,8 @@ from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.device import check_device
 from pyg_agfn.distributed import launched_processes, rank
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
-from pyg_agfn.run_files import read_json, refuse_links, write_json
-from pyg_agfn.run_folder import run_label, save_answers, save_model
+from pyg_agfn.runs.files import read_json, refuse_links, write_json
+from pyg_agfn.runs.folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.command_line import parse_options
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.run_folder import Answers
+from pyg_agfn.runs.folder import Answers
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyg_agfn.prediction import Prediction
-from pyg_agfn.run_folder import References
+from pyg_agfn.runs.folder import References
 from pyg_agfn.visualization.fonts import drawn_text
 
 #: Images and references on a sheet, at most: a picture has less than 65,536 pixels a side.

@@ -18,7 +18,7 @@ from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.runs.folder import Run, load_run
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.embedding import FEWEST, SEED_LIMIT, embed

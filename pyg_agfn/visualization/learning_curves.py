@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.run_files import check_file, read_json
+from pyg_agfn.runs.files import check_file, read_json
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import METHOD_STYLES, class_color
 

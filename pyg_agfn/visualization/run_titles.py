@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pyg_agfn.run_folder import Run, label_of_folder
+from pyg_agfn.runs.folder import Run, label_of_folder
 
 
 def run_titles(runs: Sequence[Run]) -> list[str]:

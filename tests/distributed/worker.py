@@ -13,10 +13,9 @@ from lightning.fabric import Fabric
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
-from pyg_agfn.methods import NeighborLabelCorrection
+from pyg_agfn.methods import NeighborLabelCorrection, SelfCure
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import SelfCure
-from pyg_agfn.run_folder import ModelCard
+from pyg_agfn.runs.folder import ModelCard
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective

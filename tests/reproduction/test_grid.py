@@ -13,7 +13,7 @@ from pyg_agfn.reproduction.grid import (
     same_settings,
     settings,
 )
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.runs.folder import BEST
 from pyg_agfn.training import TrainOptions
 
 

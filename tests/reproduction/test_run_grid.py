@@ -21,7 +21,7 @@ from pyg_agfn.reproduction import run_grid as module
 from pyg_agfn.reproduction.grid import cell_name, grid
 from pyg_agfn.reproduction.results_file import ResultsFile, unpack
 from pyg_agfn.reproduction.run_grid import measure_subset, read_subsets, run_grid
-from pyg_agfn.run_folder import load_answers
+from pyg_agfn.runs.folder import load_answers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pyg_agfn.datasets import ImageFolder
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import measure_separation
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import predict
 from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 
 
 def predicted(done):

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
+from pyg_agfn.methods import SCNClassifier, make_objective
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import SCNClassifier, make_objective
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent

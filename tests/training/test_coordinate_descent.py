@@ -4,8 +4,8 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from pyg_agfn.methods import Objective
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import Objective
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES

@@ -12,7 +12,7 @@ from small_run import TINY_BASELINE
 
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 from pyg_agfn.training import TrainOptions, train_methods
 from pyg_agfn.training.run_data import load_run_data
 

@@ -7,8 +7,8 @@ import torch
 
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
+from pyg_agfn.methods import Objective
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import Objective
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent

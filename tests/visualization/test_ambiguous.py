@@ -2,7 +2,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pyg_agfn.run_folder import Answers
+from pyg_agfn.runs.folder import Answers
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
 
 

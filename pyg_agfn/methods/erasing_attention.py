@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_agfn.methods.objective import Objective, full_precision
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals.objective import Objective, full_precision
 
 
 class ErasingAttention(Objective):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pyg_agfn.distributed import gather_rows
+from pyg_agfn.methods.objective import Objective, full_precision
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals.objective import Objective, full_precision
 
 
 class CenterLoss(Objective):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_files import (
+from pyg_agfn.runs.files import (
     JSON_LIMIT,
     Kind,
     read_header,

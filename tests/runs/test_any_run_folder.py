@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.prediction import classify
-from pyg_agfn.run_folder import ModelCard, References, load_run, save_model
+from pyg_agfn.runs.folder import ModelCard, References, load_run, save_model
 from pyg_agfn.training import parse_options
 
 FILES = ("model.json", "model.safetensors", "bank.json", "bank.safetensors")

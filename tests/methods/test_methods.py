@@ -2,8 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals import (
+from pyg_agfn.methods import (
     CenterLoss,
     ErasingAttention,
     Objective,
@@ -13,7 +12,8 @@ from pyg_agfn.rivals import (
     label_smoothing,
     make_objective,
 )
-from pyg_agfn.rivals.erasing_attention import features_and_maps
+from pyg_agfn.methods.erasing_attention import features_and_maps
+from pyg_agfn.nn import BaselineClassifier
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.methods import SCNClassifier
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
-from pyg_agfn.rivals import SCNClassifier
-from pyg_agfn.run_files import (
+from pyg_agfn.runs.files import (
     Kind,
     kind_of,
     read_header,

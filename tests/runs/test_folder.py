@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
-from pyg_agfn.run_folder import (
+from pyg_agfn.runs.folder import (
     Answers,
     Method,
     ModelCard,

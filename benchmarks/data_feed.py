@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from pyg_agfn.datasets import FERPlus
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.methods import make_objective
-from pyg_agfn.runs.folder import ModelCard
+from pyg_agfn.runs.folder import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
@@ -93,7 +93,7 @@ def main() -> None:
 
 def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
     """A step of AGFN as a run takes it."""
-    card = ModelCard("agfn", "resnet18", data.classes, 1, 48, 48)
+    card = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48)
     model = card.build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = TrainOptions()

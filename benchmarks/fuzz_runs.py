@@ -21,7 +21,7 @@ from pyg_agfn.methods import CenterLoss
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.runs.folder import (
     Answers,
-    ModelCard,
+    ModelConfig,
     References,
     load_answers,
     load_run,
@@ -40,7 +40,7 @@ Target = tuple[Callable[[bytes], object], list[bytes]]
 def make_run(folder: Path) -> None:
     """A run with a bank of three images."""
     torch.manual_seed(0)
-    card = ModelCard("agfn", "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=4, batch_size=4)
+    card = ModelConfig("agfn", "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=4, batch_size=4)
     model = card.build().eval()
     assert isinstance(model, AGFNClassifier)
     pixels = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)

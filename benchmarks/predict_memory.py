@@ -22,7 +22,7 @@ from PIL import Image
 
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.nn.agfn import AGFN
-from pyg_agfn.runs.folder import ModelCard, References, save_model
+from pyg_agfn.runs.folder import ModelConfig, References, save_model
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 DISTINCT = 200
@@ -67,7 +67,7 @@ def make_run(folder: Path, arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     names = tuple(f"class {i}" for i in range(arguments.classes))
     size = arguments.size
-    card = ModelCard("agfn", arguments.backbone, names, 3, size, size)
+    card = ModelConfig("agfn", arguments.backbone, names, 3, size, size)
     model = card.build().eval()
     assert isinstance(model.agfn, AGFN)
     count = arguments.references

@@ -13,7 +13,7 @@ import time
 import torch
 from lightning.fabric import Fabric
 
-from pyg_agfn.runs.folder import ModelCard
+from pyg_agfn.runs.folder import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective
@@ -44,7 +44,7 @@ def main() -> None:
     descents = {}
     for name, (method, given) in SIDES.items():
         options = TrainOptions(**given)  # type: ignore[arg-type]
-        card = ModelCard(
+        card = ModelConfig(
             method,  # type: ignore[arg-type]
             "resnet18",
             tuple("abcdefgh"),

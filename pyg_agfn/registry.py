@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pyg_agfn.errors import InputError, printable
 
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from pyg_agfn.methods.method import Method
 
 T = TypeVar("T")
-Named = TypeVar("Named", bound=Callable[..., Any])
 
 #: What a name may be: it becomes part of options and of file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
-class Registry(Mapping[str, T], Generic[T]):
+class Registry(Mapping[str, T]):
     """Objects by their names, in the order in which they were registered.
 
     Args:
@@ -47,11 +46,15 @@ class Registry(Mapping[str, T], Generic[T]):
         self._builtin = frozenset(builtin)
         self._found: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, module: str | None = None) -> Callable[[T], T]:
         """A decorator that makes the object known by the name.
 
+        Args:
+            name: Small letters, digits, ``-``, ``_`` and ``.``.
+            module: Where it is from, if not from the object's own module.
+
         Raises:
-            InputError: The name is taken, or is none: small letters, digits, ``-``, ``_``, ``.``.
+            InputError: The name is taken, or is none.
         """
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(
@@ -59,11 +62,11 @@ class Registry(Mapping[str, T], Generic[T]):
             )
 
         def add(value: T) -> T:
-            module = getattr(value, "__module__", type(value).__module__)
+            origin = module or str(getattr(value, "__module__", "?"))
             taken = self._modules.get(name)
-            if taken is not None and taken != module:
+            if taken is not None and taken != origin:
                 raise InputError(f"{self.kind} {name!r} is registered already, by {taken}")
-            self._modules[name] = module
+            self._modules[name] = origin
             self._found[name] = value
             return value
 
@@ -102,6 +105,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 _METHODS = "pyg_agfn.methods"
+_BACKBONES = "pyg_agfn.nn.backbones"
 _PROTOCOLS = "pyg_agfn.evaluation.protocols"
 
 #: Training methods (:class:`pyg_agfn.methods.Method`), in the order of the results' tables.
@@ -149,7 +153,6 @@ PROTOCOLS: Registry[type[Protocol]] = Registry(
 )
 
 register_method = METHODS.register
-register_dataset = DATASETS.register
 register_backbone = BACKBONES.register
 register_protocol = PROTOCOLS.register
 

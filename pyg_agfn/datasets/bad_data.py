@@ -70,7 +70,7 @@ class BadData:
     """Gathers what is wrong with a data set while it is read.
 
     Args:
-        skip: Go on without it; else :meth:`settle` raises.
+        skip: Go on without it; else :meth:`raise_if_any` raises.
     """
 
     def __init__(self, skip: bool = False) -> None:
@@ -96,7 +96,7 @@ class BadData:
             self.add(reason, listed[i].source, listed[i].row, files[i])
         return [image for i, image in enumerate(listed) if i not in unreadable]
 
-    def settle(self) -> None:
+    def raise_if_any(self) -> None:
         """Ends the reading.
 
         Raises:

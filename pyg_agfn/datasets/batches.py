@@ -19,13 +19,14 @@ def to_float(images: Tensor) -> Tensor:
     return images.div_(127.5).sub_(1)
 
 
-def warp(images: Tensor, draw: Tensor, shift: float = 0.1, degrees: float = 10.0) -> Tensor:
+def random_affine(
+    images: Tensor, draw: Tensor, shift: float = 0.1, degrees: float = 10.0
+) -> Tensor:
     r"""Crop, flip and small rotation, the usual augmentation of facial images.
 
     Each image is moved (a crop of the padded image), mirrored with probability 1/2 and turned,
     all in one bilinear look-up, the border repeated. torchvision's transforms draw once for a
-    batch and kornia's would be a dependency for this and :func:`erase`, so each image's draw is
-    here.
+    batch, and kornia's would be a dependency for this and :func:`random_erasing` alone.
 
     Args:
         images (Tensor): Floats, -1..1.
@@ -51,7 +52,7 @@ def warp(images: Tensor, draw: Tensor, shift: float = 0.1, degrees: float = 10.0
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def erase(images: Tensor, draw: Tensor, probability: float = 0.5) -> Tensor:
+def random_erasing(images: Tensor, draw: Tensor, probability: float = 0.5) -> Tensor:
     r"""Makes a rectangle of 2 to 20% of an image grey (random erasing).
 
     Args:
@@ -92,7 +93,7 @@ class Batches:
             process (:mod:`pyg_agfn.distributed`) gets its part of the batch that one would get.
         device (torch.device): Where batches are wanted.
         shuffle (bool): Draw the order; else it is the data set's, without augmentation.
-        augmented (bool): Pass the images through :func:`warp` and :func:`erase`.
+        augmented (bool): Pass the images through :func:`random_affine` and :func:`random_erasing`.
         seed (int): Of order and augmentation.
         mirrored (bool): Behind the N images of a batch come their mirrored views, each erased by
             a draw of its own; the N are the same as without, but for an erasing if they are not
@@ -179,23 +180,23 @@ class Batches:
         """What is drawn for a batch of n, on the CPU, so that every device sees the same."""
         drawn = {}
         if self.augmented:
-            drawn["warp"] = torch.rand(4, n, generator=self.generator)
-            drawn["erase"] = torch.rand(5, n, generator=self.generator)
+            drawn["random_affine"] = torch.rand(4, n, generator=self.generator)
+            drawn["random_erasing"] = torch.rand(5, n, generator=self.generator)
         elif self.mirrored:
-            drawn["erase"] = torch.rand(5, n, generator=self.mirror_generator)
+            drawn["random_erasing"] = torch.rand(5, n, generator=self.mirror_generator)
         if self.mirrored:
-            drawn["erase mirrored"] = torch.rand(5, n, generator=self.mirror_generator)
+            drawn["random_erasing mirrored"] = torch.rand(5, n, generator=self.mirror_generator)
         return drawn
 
     def _prepare(self, pixels: Tensor, drawn: dict[str, Tensor]) -> Tensor:
         images = to_float(pixels.to(self.device, non_blocking=True))
-        if "warp" in drawn:
-            images = warp(images, drawn["warp"])
+        if "random_affine" in drawn:
+            images = random_affine(images, drawn["random_affine"])
         mirrored = images.flip(-1)
-        if "erase" in drawn:
-            images = erase(images, drawn["erase"])
+        if "random_erasing" in drawn:
+            images = random_erasing(images, drawn["random_erasing"])
         if self.mirrored:
-            images = torch.cat([images, erase(mirrored, drawn["erase mirrored"])])
+            images = torch.cat([images, random_erasing(mirrored, drawn["random_erasing mirrored"])])
         return images
 
     def _read(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:

@@ -105,7 +105,7 @@ class FERPlus(ImageDataset):
                 "fer2013.csv with fer2013new.csv"
             )
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         kept = {image.name for image in readable}
         dropped = dict.fromkeys(row.name for row in rows if row.name not in kept)
         super().__init__(
@@ -148,7 +148,7 @@ def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadDat
         elif label is not None and first == row:
             listed.append(Listed(name, label, str(source), row))
     if not listed:
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(f"{source}: no image has a label in one of the eight classes")
     return listed
 

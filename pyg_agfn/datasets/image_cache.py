@@ -114,7 +114,7 @@ def cached_images(
     bad = BadData(skip=unreadable is not None)
     for i, reason in found.unreadable.items():
         bad.add(reason, image=files[i])
-    bad.settle()
+    bad.raise_if_any()
     if unreadable is not None:
         unreadable.update(found.unreadable)
     return found.images

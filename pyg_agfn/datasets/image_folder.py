@@ -97,7 +97,7 @@ class ImageFolder(ImageDataset):
             files, image_size, channels, cache_dir, unreadable, resize, survey.white
         )
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         super().__init__(
             images,
             [image.label for image in readable],

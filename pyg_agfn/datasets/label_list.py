@@ -149,7 +149,7 @@ def read_noise_file(
                 f"{path}: names no image of this data set: it begins with "
                 f"{printable(lines[0][1], 80)!r}, the data set with {printable(names[0], 80)!r}"
             )
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(
             f"{path}: names no training image"
             + (
@@ -158,7 +158,7 @@ def read_noise_file(
                 else "; expected 'path label' a line"
             )
         )
-    bad.settle()
+    bad.raise_if_any()
     notation_text = describe_notation(meaning, classes)
     return LabelList(path, found, len(lines), matched, aside, notation_text)
 

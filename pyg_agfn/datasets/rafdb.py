@@ -61,7 +61,7 @@ class RAFDB(ImageDataset):
         unreadable: dict[int, str] = {}
         images = cached_images(files, image_size, 3, cache_dir, unreadable, resize)
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         super().__init__(
             images,
             [image.label for image in readable],
@@ -100,6 +100,6 @@ def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
         else:
             listed[aligned] = Listed(aligned, int(rest[0]) - 1, str(path), row)
     if not listed:
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(f"{path}: has no line of the {split} split ({split}_00001.jpg 5)")
     return list(listed.values())

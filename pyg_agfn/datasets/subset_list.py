@@ -47,7 +47,7 @@ def read_subset_list(path: Path, bad: BadData | None = None) -> dict[str, int]:
         stem, label = match["stem"], int(match["label"])
         if labels.setdefault(stem, label) != label:
             bad.add(f"has label {labels[stem]} further above", path, row, stem)
-    bad.settle()
+    bad.raise_if_any()
     if not labels:
         raise InputError(f"{path}: lists no image")
     return labels

@@ -19,7 +19,7 @@ from pyg_agfn.output_files import check_output_file
 from pyg_agfn.reproduction.grid import cell_name, same_settings
 from pyg_agfn.runs.files import check_file
 from pyg_agfn.training import TrainOptions
-from pyg_agfn.training.checkpoint_facts import is_count, is_number
+from pyg_agfn.training.checkpoint_schema import is_count, is_number
 
 Record = dict[str, Any]
 

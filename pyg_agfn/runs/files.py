@@ -27,7 +27,7 @@ HEADER_LIMIT = 8 << 20
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
 
 
-class Kind(NamedTuple):
+class TensorSpec(NamedTuple):
     """Type, as safetensors calls it, and shape of a tensor."""
 
     dtype: str
@@ -37,9 +37,9 @@ class Kind(NamedTuple):
         return f"{self.dtype} of shape {list(self.shape)}"
 
 
-def kind_of(tensor: Tensor) -> Kind:
+def spec_of(tensor: Tensor) -> TensorSpec:
     """Type and shape of a tensor."""
-    return Kind(TYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+    return TensorSpec(TYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
 
 
 def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def check_file(path: Path) -> int:
     return status.st_size
 
 
-def read_header(path: Path) -> dict[str, Kind]:
+def read_header(path: Path) -> dict[str, TensorSpec]:
     """Types and shapes by name, from the header of a file of tensors.
 
     Raises:
@@ -87,7 +87,7 @@ def read_header(path: Path) -> dict[str, Kind]:
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {
-                name: Kind(part.get_dtype(), tuple(part.get_shape()))
+                name: TensorSpec(part.get_dtype(), tuple(part.get_shape()))
                 for name, part in slices.items()
             }
     except (SafetensorError, OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def check_header(path: Path) -> None:
         raise ValueError(f"its header claims {length:,} bytes")
 
 
-def read_tensors(path: Path, expected: dict[str, Kind]) -> dict[str, Tensor]:
+def read_tensors(path: Path, expected: dict[str, TensorSpec]) -> dict[str, Tensor]:
     """These tensors, after the header was found to say that the file holds them and no others.
 
     Raises:

@@ -4,7 +4,7 @@ Nothing is unpickled, so a folder from a stranger cannot run code, and it takes 
 its files and the limits below say (``SECURITY.md``).
 
 ======================  ========================================================================
-``model.json``          what the model is (:class:`ModelCard`): method, backbone, classes, size
+``model.json``          what the model is (:class:`ModelConfig`): method, backbone, classes, size
 ``model.safetensors``   its weights
 ``bank.safetensors``    graph methods: the references' projected features, images and labels
 ``bank.json``           their names, and the batch size that their edges are scaled to
@@ -29,11 +29,11 @@ from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.methods import SCNClassifier
 from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
 from pyg_agfn.runs.files import (
-    Kind,
-    kind_of,
+    TensorSpec,
     read_header,
     read_json,
     read_tensors,
+    spec_of,
     write_json,
     write_tensors,
 )
@@ -70,7 +70,7 @@ NAMES_LIMIT = 16 << 20
 
 
 @dataclass(frozen=True)
-class ModelCard:
+class ModelConfig:
     """All that has to be known of a model to build it and to feed it.
 
     Attributes:
@@ -189,7 +189,7 @@ class Run:
     """A trained model, read back: in evaluation mode, on the CPU."""
 
     folder: Path
-    card: ModelCard
+    card: ModelConfig
     model: BaselineClassifier
     references: References | None
 
@@ -199,7 +199,7 @@ def run_label(method: str, recipe: object) -> str:
     return BEST if method == "agfn" and recipe == "best" else method
 
 
-def label_of_folder(folder: Path, card: ModelCard) -> str:
+def label_of_folder(folder: Path, card: ModelConfig) -> str:
     """The same of a run folder, which may have lost its ``config.json``.
 
     Raises:
@@ -211,7 +211,7 @@ def label_of_folder(folder: Path, card: ModelCard) -> str:
 
 
 def save_model(
-    folder: Path, card: ModelCard, model: BaselineClassifier, references: References | None
+    folder: Path, card: ModelConfig, model: BaselineClassifier, references: References | None
 ) -> None:
     """Writes a model and its bank into a run folder, each file whole or not at all."""
     write_json(folder / "model.json", dataclasses.asdict(card))
@@ -241,7 +241,7 @@ def load_answers(folder: Path) -> Answers:
     """
     path = as_path(folder, "run folder") / "answers.safetensors"
     found = read_header(path)
-    logits, labels = (found.get(name, Kind("", ())) for name in ("logits", "labels"))
+    logits, labels = (found.get(name, TensorSpec("", ())) for name in ("logits", "labels"))
     if (
         set(found) != {"logits", "labels"}
         or (logits.dtype, labels.dtype) != ("F32", "I64")
@@ -266,10 +266,10 @@ def load_run(folder: Path) -> Run:
     path = folder / "model.json"
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
-    card = _read_card(path)
+    card = _read_config(path)
     with torch.device("meta"):  # takes no memory before the file is known to hold the weights
         model = card.build()
-    expected = {name: kind_of(tensor) for name, tensor in model.state_dict().items()}
+    expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
     weights = read_tensors(folder / "model.safetensors", expected)
     model.to_empty(device="cpu")
     model.load_state_dict(weights)
@@ -279,7 +279,7 @@ def load_run(folder: Path) -> Run:
     return Run(folder, card, model, _read_references(folder, card, model))
 
 
-def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> References:
+def _read_references(folder: Path, card: ModelConfig, model: AGFNClassifier) -> References:
     path = folder / "bank.safetensors"
     content = read_json(folder / "bank.json", NAMES_LIMIT)
     names, batch_size = content.get("names"), content.get("batch_size", -1)
@@ -291,9 +291,9 @@ def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> Re
         raise InputError(f"{folder / 'bank.json'}: batch_size must be a number or null")
     size = len(names)
     expected = {
-        "projected": Kind("F32", (size, card.feature_dim)),
-        "images": Kind("U8", (size, card.channels, card.height, card.width)),
-        "labels": Kind("I64", (size,)),
+        "projected": TensorSpec("F32", (size, card.feature_dim)),
+        "images": TensorSpec("U8", (size, card.channels, card.height, card.width)),
+        "labels": TensorSpec("I64", (size,)),
     }
     tensors = read_tensors(path, expected)
     labels = tensors["labels"]
@@ -303,14 +303,14 @@ def _read_references(folder: Path, card: ModelCard, model: AGFNClassifier) -> Re
     return References(bank, tensors["images"], labels, names)
 
 
-def _read_card(path: Path) -> ModelCard:
+def _read_config(path: Path) -> ModelConfig:
     content = read_json(path, NAMES_LIMIT)
     if content.get("format") != FORMAT:
         found = repr(content.get("format"))
         raise InputError(
             f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
         )
-    fields = {field.name: field for field in dataclasses.fields(ModelCard)}
+    fields = {field.name: field for field in dataclasses.fields(ModelConfig)}
     # Runs of before these were saved had no choice.
     content = {**{name: fields[name].default for name in LATER}, **content}
     if set(content) != set(fields):
@@ -336,7 +336,7 @@ def _read_card(path: Path) -> ModelCard:
         if not fits:
             raise InputError(f"{path}: {name} cannot be {printable(repr(content[name]), 80)}")
     try:
-        return ModelCard(**{**content, "classes": tuple(classes)})
+        return ModelConfig(**{**content, "classes": tuple(classes)})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

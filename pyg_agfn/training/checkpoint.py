@@ -18,14 +18,14 @@ from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.methods import Objective
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.runs.files import (
-    Kind,
-    kind_of,
+    TensorSpec,
     read_header,
     read_tensors,
+    spec_of,
     tensor_file_error,
     write_tensors,
 )
-from pyg_agfn.training.checkpoint_facts import (
+from pyg_agfn.training.checkpoint_schema import (
     check_progress,
     restore_scaler,
     restore_schedule,
@@ -269,15 +269,15 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors
 
 
-def _expected(state: TrainingState, found: dict[str, Kind]) -> dict[str, Kind]:
+def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
-    expected = {name: kind_of(tensor) for name, tensor in _tensors(state).items()}
+    expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
     for number, optimizer in enumerate(state.descent.optimizers):
         for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
             for kept in OPTIMIZER_STATE[type(optimizer)]:
                 name = f"optimizer.{number}.{index}.{kept}"
                 if name in found:
-                    expected[name] = Kind("F32", ()) if kept == "step" else kind_of(parameter)
+                    expected[name] = TensorSpec("F32", ()) if kept == "step" else spec_of(parameter)
     return expected
 
 

@@ -15,7 +15,7 @@ from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.transforms import PoissonEdges
 
 
-def learning_rate_share(step: int, warmup: int, num_steps: int) -> float:
+def lr_factor(step: int, warmup: int, num_steps: int) -> float:
     """Share of the learning rate in a step, from 0: a straight rise, then half a cosine to 0."""
     if step < warmup:
         return (step + 1) / warmup
@@ -79,7 +79,7 @@ class CoordinateDescent:
         self.num_steps = num_steps
         warmup = num_steps * options.warmup_epochs // options.epochs
         self.schedule = LambdaLR(
-            self.optimizers[0], lambda step: learning_rate_share(step, warmup, num_steps)
+            self.optimizers[0], lambda step: lr_factor(step, warmup, num_steps)
         )
 
     def step(

@@ -25,7 +25,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
 from pyg_agfn.methods import Objective, make_objective
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.runs.folder import Answers, Method, ModelCard, References
+from pyg_agfn.runs.folder import Answers, Method, ModelConfig, References
 from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.few_images import warn_of_few_steps
@@ -42,7 +42,7 @@ from pyg_agfn.training.profile import StepProfile, profile_steps
 class Trained:
     """A trained model and its bank, what it answers, what each epoch and the end measured."""
 
-    card: ModelCard
+    card: ModelConfig
     model: BaselineClassifier
     references: References | None
     answers: Answers
@@ -50,10 +50,10 @@ class Trained:
     metrics: dict[str, Any]
 
 
-def describe_model(options: TrainOptions, method: Method, data: ImageDataset) -> ModelCard:
+def describe_model(options: TrainOptions, method: Method, data: ImageDataset) -> ModelConfig:
     """What a method's model is, for these options and images."""
     _, channels, height, width = data.images.shape
-    return ModelCard(
+    return ModelConfig(
         method=method,
         backbone=options.backbone,
         classes=data.classes,

@@ -256,7 +256,7 @@ def test_the_list_of_what_was_left_out(tmp_path):
     bad = BadData(skip=True)
     bad.add("is listed in row 1 already", tmp_path / "label.csv", 3, "a,b.png")
     bad.add("cannot be read (x\ny)", image="\udcff\x1b[2J.png")
-    bad.settle()
+    bad.raise_if_any()
     outside = tmp_path / "outside"
     outside.write_text("kept")
     os.symlink(outside, tmp_path / "skipped.csv")

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision.transforms.functional as tvf
 
-from pyg_agfn.datasets.batches import Batches, erase, to_float, warp
+from pyg_agfn.datasets.batches import Batches, random_affine, random_erasing, to_float
 
 CPU = torch.device("cpu")
 
@@ -102,14 +102,14 @@ def test_a_mirrored_pass_brings_the_same_images_and_their_mirrored_views(tiny):
 
 def draws(names: str, n: int, **values: float) -> torch.Tensor:
     """Every image gets the same draws: the middle, where nothing is said."""
-    still = {**dict.fromkeys(names.split(), 0.5), "erase": 1.0}
+    still = {**dict.fromkeys(names.split(), 0.5), "random_erasing": 1.0}
     column = torch.tensor([{**still, **values}[name] for name in names.split()])
     return column.unsqueeze(1).expand(-1, n)
 
 
 def warped(images: torch.Tensor, **values: float) -> torch.Tensor:
     options = {k: values.pop(k) for k in ("shift", "degrees") if k in values}
-    return warp(images, draws("angle mirror x y", len(images), **values), **options)
+    return random_affine(images, draws("angle mirror x y", len(images), **values), **options)
 
 
 def test_the_middle_draw_changes_nothing():
@@ -143,8 +143,8 @@ def test_rotation_is_torchvisions(shape):
 
 @pytest.mark.parametrize("area", [0.0, 0.5, 1.0])
 def test_erasing_greys_a_rectangle_of_the_drawn_area(area):
-    draw = draws("area aspect top left erase", 1, area=area, erase=0.0)
-    erased = erase(torch.ones(1, 2, 100, 100), draw)
+    draw = draws("area aspect top left random_erasing", 1, area=area, random_erasing=0.0)
+    erased = random_erasing(torch.ones(1, 2, 100, 100), draw)
     grey = erased == 0
     assert torch.equal(grey[:, 0], grey[:, 1])
     assert float(grey.float().mean()) == pytest.approx(0.02 + 0.18 * area, abs=0.01)
@@ -154,7 +154,7 @@ def test_erasing_greys_a_rectangle_of_the_drawn_area(area):
 
 def test_each_image_has_a_draw_of_its_own():
     images = torch.ones(200, 1, 16, 16)
-    out = erase(images, torch.rand(5, 200, generator=torch.Generator().manual_seed(0)))
+    out = random_erasing(images, torch.rand(5, 200, generator=torch.Generator().manual_seed(0)))
     erased = (out == 0).flatten(1).any(1)
     assert 70 < int(erased.sum()) < 130
     assert len({tuple((image == 0).flatten().tolist()) for image in out}) > 50

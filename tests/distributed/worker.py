@@ -15,7 +15,7 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
 from pyg_agfn.methods import NeighborLabelCorrection, SelfCure
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.folder import ModelCard
+from pyg_agfn.runs.folder import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective
@@ -59,7 +59,7 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
     options = TrainOptions(**{"lr": 0.02, "lr_graph": 3.0, "batch_size": 20, **given})
     data = dataset()
     torch.manual_seed(0)
-    card = ModelCard(
+    card = ModelConfig(
         method, "small-cnn", data.classes, 1, 8, 8, 16, 20, samples=options.samples, alpha=2.0
     )
     model = card.build().double()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.prediction import classify
-from pyg_agfn.runs.folder import ModelCard, References, load_run, save_model
+from pyg_agfn.runs.folder import ModelConfig, References, load_run, save_model
 from pyg_agfn.training import parse_options
 
 FILES = ("model.json", "model.safetensors", "bank.json", "bank.safetensors")
@@ -36,7 +36,7 @@ anything = st.recursive(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
-    card = ModelCard("agfn", "small-cnn", ("a", "b"), 1, 8, 8, feature_dim=4, batch_size=4)
+    card = ModelConfig("agfn", "small-cnn", ("a", "b"), 1, 8, 8, feature_dim=4, batch_size=4)
     model = card.build().eval()
     images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
     bank = ReferenceBank.from_features(model.agfn, model.features(images / 255), 4)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from pyg_agfn.errors import InputError
 from pyg_agfn.runs.files import (
     JSON_LIMIT,
-    Kind,
+    TensorSpec,
     read_header,
     read_json,
     read_tensors,
@@ -91,7 +91,7 @@ def test_a_shape_that_is_not_that_of_the_bytes_is_refused(tmp_path, entry):
 )
 def test_tensors_of_another_kind_are_refused(tmp_path, tensor, complaint):
     save_file({"a": tensor}, tmp_path / "a")
-    expected = {"a": Kind("F32", (3,))}
+    expected = {"a": TensorSpec("F32", (3,))}
     assert complaint in complaint_of(lambda path: read_tensors(path, expected), tmp_path / "a")
 
 
@@ -99,7 +99,7 @@ def test_complex_tensors_are_refused(tmp_path):
     header = b'{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}'
     (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 8)
     complaint = complaint_of(
-        lambda path: read_tensors(path, {"a": Kind("F32", (1,))}), tmp_path / "a"
+        lambda path: read_tensors(path, {"a": TensorSpec("F32", (1,))}), tmp_path / "a"
     )
     # safetensors 0.4 knows no such type.
     assert "is of type C64" in complaint or "cannot be read" in complaint
@@ -107,7 +107,7 @@ def test_complex_tensors_are_refused(tmp_path):
 
 def test_a_tensor_with_a_name_for_terminals_is_named_in_print(tmp_path):
     save_file({"a": torch.zeros(3), "\x1b[2J\nb": torch.zeros(1)}, tmp_path / "a")
-    expected = {"a": Kind("F32", (3,))}
+    expected = {"a": TensorSpec("F32", (3,))}
     complaint = complaint_of(lambda path: read_tensors(path, expected), tmp_path / "a")
     assert r"\x1b[2J\nb does not belong" in complaint
 

@@ -13,7 +13,7 @@ from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.runs.folder import (
     Answers,
     Method,
-    ModelCard,
+    ModelConfig,
     References,
     label_of_folder,
     load_answers,
@@ -24,9 +24,9 @@ from pyg_agfn.runs.folder import (
 )
 
 
-def card(method: str = "agfn", **changes) -> ModelCard:
+def card(method: str = "agfn", **changes) -> ModelConfig:
     sizes = {"channels": 1, "height": 8, "width": 8, "feature_dim": 16, "batch_size": 32}
-    return ModelCard(method, "small-cnn", ("a", "b", "c"), **{**sizes, **changes})
+    return ModelConfig(method, "small-cnn", ("a", "b", "c"), **{**sizes, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def test_a_run_is_called_by_its_method_and_agfn_by_its_recipe_too(tmp_path):
     assert run_label("agfn", "best") == "agfn-best"
     assert run_label("agfn", "paper") == run_label("agfn", None) == "agfn"
     assert run_label("scn", "best") == "scn"  # it has no recipe
-    card = ModelCard("agfn", "small-cnn", ("a", "b"), 1, 8, 8)
+    card = ModelConfig("agfn", "small-cnn", ("a", "b"), 1, 8, 8)
     assert label_of_folder(tmp_path, card) == "agfn"
     (tmp_path / "config.json").write_text('{"recipe": "best"}')
     assert label_of_folder(tmp_path, card) == "agfn-best"
@@ -265,7 +265,7 @@ def test_a_run_is_called_by_its_method_and_agfn_by_its_recipe_too(tmp_path):
 
 def test_as_many_classes_as_can_be_saved_can_be_read(tmp_path):
     names = tuple(f"class {i:05d} of many" for i in range(1 << 16))
-    many = ModelCard("baseline", "small-cnn", names, 1, 8, 8)
+    many = ModelConfig("baseline", "small-cnn", names, 1, 8, 8)
     save_model(tmp_path, many, many.build(), None)
     assert load_run(tmp_path).card == many
 
@@ -279,4 +279,4 @@ def test_as_many_classes_as_can_be_saved_can_be_read(tmp_path):
 )
 def test_classes_that_could_not_be_read_back_are_refused_before_training(names, complaint):
     with pytest.raises(InputError, match=complaint):
-        ModelCard("baseline", "small-cnn", tuple(names), 1, 8, 8)
+        ModelConfig("baseline", "small-cnn", tuple(names), 1, 8, 8)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyg_agfn.methods.method import Method
 
 T = TypeVar("T")
+MethodType = TypeVar("MethodType", bound="Method")
 
 #: What a name may be: it becomes part of options and of file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -152,7 +153,22 @@ PROTOCOLS: Registry[type[Protocol]] = Registry(
     "protocol", dict.fromkeys(("bank", "shuffled", "single", "class_sorted"), _PROTOCOLS)
 )
 
-register_method = METHODS.register
+
+def register_method(name: str) -> Callable[[type[MethodType]], type[MethodType]]:
+    """A decorator that makes a subclass of :class:`pyg_agfn.methods.Method` known by the name.
+
+    Raises:
+        InputError: The name is taken, or is none.
+    """
+
+    def add(method: type[MethodType]) -> type[MethodType]:
+        METHODS.register(name)(method)
+        method.name = name
+        return method
+
+    return add
+
+
 register_backbone = BACKBONES.register
 register_protocol = PROTOCOLS.register
 

@@ -1,41 +1,38 @@
 """Training methods for labels that may be wrong, each trained by the same loop."""
 
-from collections.abc import Callable
-
-from torch import Tensor
-
+from pyg_agfn.methods.agfn import AGFNMethod, GraphMethod, ThresholdGCN
+from pyg_agfn.methods.baseline import Baseline
 from pyg_agfn.methods.center_loss import CenterLoss
 from pyg_agfn.methods.erasing_attention import ErasingAttention
+from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection
-from pyg_agfn.methods.objective import Objective
-from pyg_agfn.methods.robust_losses import generalized_cross_entropy, label_smoothing
+from pyg_agfn.methods.neighbor_correction.method import NeighborCorrection
+from pyg_agfn.methods.robust_losses import (
+    GeneralizedCrossEntropy,
+    LabelSmoothing,
+    generalized_cross_entropy,
+    label_smoothing,
+)
 from pyg_agfn.methods.self_cure import SCNClassifier, SelfCure
+from pyg_agfn.registry import register_method
 
 __all__ = [
+    "AGFNMethod",
+    "Baseline",
     "CenterLoss",
     "ErasingAttention",
+    "GeneralizedCrossEntropy",
+    "GraphMethod",
+    "LabelSmoothing",
+    "Method",
+    "NeighborCorrection",
     "NeighborLabelCorrection",
-    "Objective",
     "SCNClassifier",
     "SelfCure",
+    "StepOutput",
+    "ThresholdGCN",
+    "TrainingBatch",
     "generalized_cross_entropy",
     "label_smoothing",
-    "make_objective",
+    "register_method",
 ]
-
-
-def make_objective(method: str, criterion: Callable[[Tensor, Tensor], Tensor]) -> Objective:
-    """What a method minimizes, with its published settings.
-
-    Args:
-        method: A name of :data:`pyg_agfn.runs.folder.Method`.
-        criterion: Loss of logits and labels, for the methods that bring none of their own.
-    """
-    if method == "center-loss":
-        return CenterLoss(criterion)
-    if method == "scn":
-        return SelfCure(criterion)
-    if method == "eac":
-        return ErasingAttention(criterion)
-    own = {"label-smoothing": label_smoothing, "gce": generalized_cross_entropy}
-    return Objective(own.get(method, criterion))

@@ -4,17 +4,18 @@ Source: Wen, Zhang, Li, Qiao, *A Discriminative Feature Learning Approach for De
 Recognition*, ECCV 2016; weight of the authors' code (ydwen/caffe-face), rate of the paper.
 """
 
-from collections.abc import Callable
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_agfn.distributed import gather_rows
-from pyg_agfn.methods.objective import Objective, full_precision
+from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.registry import register_method
 
 
-class CenterLoss(Objective):
+@register_method("center-loss")
+class CenterLoss(Method):
     r"""Adds :math:`\lambda \frac{1}{2N} \sum_i \| x_i - c_{y_i} \|_2^2` to the loss (Eq. 2, 5).
 
     The centers are no parameters of the optimizer. After each step they move to their class's mean
@@ -30,9 +31,12 @@ class CenterLoss(Objective):
         rate: :math:`\alpha`. (default: :obj:`0.5`, Section 3.2)
     """
 
+    color = "#CC79A7"
+    linestyle = "--"
+
     def __init__(
         self,
-        criterion: Callable[[Tensor, Tensor], Tensor],
+        criterion: Criterion = F.cross_entropy,
         weight: float = 0.008,
         rate: float = 0.5,
     ) -> None:
@@ -42,21 +46,21 @@ class CenterLoss(Objective):
         #: :math:`c`, (K, F); zero until the first batch moves them.
         self.centers = torch.empty(0)
 
-    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+    def setup(self, model: BaselineClassifier, num_images: int) -> None:
+        super().setup(model, num_images)
         self.centers = torch.zeros_like(model.classifier.weight, requires_grad=False)
 
-    def __call__(
-        self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        features = model.features(images)
-        logits = full_precision(model.head(features))
+    def training_step(self, batch: TrainingBatch) -> StepOutput:
+        labels = batch.labels
+        features = self.model.features(batch.images)
+        logits = full_precision(self.model.head(features))
         features = full_precision(features)
         apart = features - self.centers[labels]
         loss = self.criterion(logits, labels) + self.weight * apart.square().sum() / (
             2 * len(apart)
         )
         self.move_centers(gather_rows(features.detach()), gather_rows(labels))
-        return loss, logits, labels
+        return StepOutput(loss, logits, labels)
 
     def move_centers(self, features: Tensor, labels: Tensor) -> None:
         r"""Eq. 4, from features :math:`(N, F)` and labels :math:`(N)`."""

@@ -5,17 +5,16 @@ Facial Expression Recognition*, ECCV 2022, and the authors' code
 (zyh-uaiaaaa/Erasing-Attention-Consistency, main.py), whose defaults these are.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_agfn.methods.objective import Objective, full_precision
-from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
+from pyg_agfn.registry import register_method
 
 
-class ErasingAttention(Objective):
+@register_method("eac")
+class ErasingAttention(Method):
     r"""Classifies each image, and compares its attention maps with those of its mirrored view.
 
     .. math::
@@ -24,8 +23,8 @@ class ErasingAttention(Objective):
         M_k(x) = \sum_c w_{kc} F_c(x)
 
     with the backbone's last feature maps :math:`F`, the classifier's weights :math:`w`, through
-    which this gets no gradient, and the mirrored, anew erased image :math:`\tilde{x}`, which has
-    no loss of its own. A wrong label is memorized by some detail, and the two views do not agree
+    which this gets no gradient, and the mirrored, again erased image :math:`\tilde{x}`, which has no
+    loss of its own. A wrong label is memorized by some detail, and the two views do not agree
     on it. The maps of a ResNet are a 32nd of the image: 7x7 in the paper, 2x2 at 48x48.
 
     Args:
@@ -33,25 +32,26 @@ class ErasingAttention(Objective):
         weight: :math:`\lambda`. (default: :obj:`5.0`)
     """
 
-    mirrored = True
+    color = "#56B4E9"
+    linestyle = "--"
+    views = ("mirrored",)
 
-    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor], weight: float = 5.0) -> None:
+    def __init__(self, criterion: Criterion = F.cross_entropy, weight: float = 5.0) -> None:
         super().__init__(criterion)
         self.weight = weight
 
-    def __call__(
-        self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        original, mirrored = images.split(len(labels))
-        features, maps = features_and_maps(model.backbone, original)
-        _, mirrored_maps = features_and_maps(model.backbone, mirrored)
+    def training_step(self, batch: TrainingBatch) -> StepOutput:
+        model = self.model
+        features, maps = features_and_maps(model.backbone, batch.images)
+        _, mirrored_maps = features_and_maps(model.backbone, batch.views["mirrored"])
         logits = full_precision(model.head(features))
         weight = model.classifier.weight.detach()
         attention, mirrored_attention = (
             full_precision(torch.einsum("nchw,kc->nkhw", m, weight)) for m in (maps, mirrored_maps)
         )
         consistency = F.mse_loss(attention, mirrored_attention.flip(-1))
-        return self.criterion(logits, labels) + self.weight * consistency, logits, labels
+        loss = self.criterion(logits, batch.labels) + self.weight * consistency
+        return StepOutput(loss, logits, batch.labels)
 
 
 def features_and_maps(backbone: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

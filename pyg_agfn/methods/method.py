@@ -79,7 +79,7 @@ class Method:
     views: ClassVar[tuple[str, ...]] = ()
     #: Its own defaults of training options.
     defaults: ClassVar[Mapping[str, Any]] = {}
-    #: Options that no other method takes, but those that name them too.
+    #: The options that it takes, of those that not every method does.
     options: ClassVar[frozenset[str]] = frozenset()
 
     #: What is trained; set by :meth:`setup`.

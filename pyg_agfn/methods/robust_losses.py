@@ -1,7 +1,15 @@
 """Losses that wrong labels move less than they move cross-entropy."""
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor
+
+from pyg_agfn.methods.method import Criterion, Method
+from pyg_agfn.registry import register_method
+
+if TYPE_CHECKING:
+    from pyg_agfn.training.options import TrainOptions
 
 
 def label_smoothing(logits: Tensor, labels: Tensor, epsilon: float = 0.1) -> Tensor:
@@ -31,3 +39,35 @@ def generalized_cross_entropy(logits: Tensor, labels: Tensor, q: float = 0.7) ->
     # Through the logarithm: the gradient of p^q at p = 0 is infinite, that of exp(q log p) is not.
     log_p = -F.cross_entropy(logits, labels, reduction="none")
     return ((1 - (q * log_p).exp()) / q).mean()
+
+
+class _OwnLoss(Method):
+    """The baseline with another loss, whatever the options say."""
+
+    own_loss = True
+
+    @classmethod
+    def from_options(cls, options: "TrainOptions", criterion: Criterion) -> Method:
+        return cls()
+
+
+@register_method("label-smoothing")
+class LabelSmoothing(_OwnLoss):
+    """The baseline with :func:`label_smoothing`."""
+
+    color = "#F0E442"
+    linestyle = "-."
+
+    def __init__(self, criterion: Criterion = label_smoothing) -> None:
+        super().__init__(criterion)
+
+
+@register_method("gce")
+class GeneralizedCrossEntropy(_OwnLoss):
+    """The baseline with :func:`generalized_cross_entropy`."""
+
+    color = "#000000"
+    linestyle = ":"
+
+    def __init__(self, criterion: Criterion = generalized_cross_entropy) -> None:
+        super().__init__(criterion)

@@ -6,14 +6,19 @@ defaults these are. Where the two differ the code is followed: it relabels any s
 only those of low weight; and its two losses are added, where the paper weighs them 0.5 each.
 """
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_agfn.distributed import gather_rows
-from pyg_agfn.methods.objective import Objective, full_precision
+from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.registry import register_method
+
+if TYPE_CHECKING:
+    from pyg_agfn.runs.folder import ModelConfig
 
 
 class SCNClassifier(BaselineClassifier):
@@ -39,7 +44,8 @@ class SCNClassifier(BaselineClassifier):
         return logits
 
 
-class SelfCure(Objective):
+@register_method("scn")
+class SelfCure(Method):
     r"""Weighted loss, rank regularization of the weights, and relabelling.
 
     Args:
@@ -53,9 +59,14 @@ class SelfCure(Objective):
         relabel_epoch: First epoch that relabels, from 1. (default: :obj:`10`)
     """
 
+    color = "#009E73"
+    linestyle = "-."
+
+    model: SCNClassifier
+
     def __init__(
         self,
-        criterion: Callable[[Tensor, Tensor], Tensor],
+        criterion: Criterion = F.cross_entropy,
         high_share: float = 0.7,
         rank_margin: float = 0.15,
         relabel_margin: float = 0.2,
@@ -70,24 +81,29 @@ class SelfCure(Objective):
         self.relabelled = torch.empty(0, dtype=torch.long)
         self.num_classes = 0
 
-    def begin(self, model: BaselineClassifier, num_images: int) -> None:
+    @classmethod
+    def build_model(
+        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
+    ) -> SCNClassifier:
+        return SCNClassifier(backbone or config.backbone, len(config.classes), config.channels)
+
+    def setup(self, model: BaselineClassifier, num_images: int) -> None:
+        super().setup(model, num_images)
         self.relabelled = torch.full((num_images,), -1)
         self.num_classes = model.classifier.out_features
 
-    def __call__(
-        self, model: BaselineClassifier, images: Tensor, labels: Tensor, index: Tensor, epoch: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        assert isinstance(model, SCNClassifier)
-        labels = self.current_labels(labels, index)
-        features = model.features(images)
+    def training_step(self, batch: TrainingBatch) -> StepOutput:
+        model, index = self.model, batch.index
+        labels = self.current_labels(batch.labels, index)
+        features = model.features(batch.images)
         weights = full_precision(model.attention(features))
         logits = weights * full_precision(model.classifier(features))
         loss = self.criterion(logits, labels) + self.rank_loss(gather_rows(weights.squeeze(1)))
-        if epoch >= self.relabel_epoch:
+        if batch.epoch >= self.relabel_epoch:
             # In all processes: next epoch the image may be another one's.
             seen = (logits.detach(), labels, index.to(labels.device))
             self.relabel(*map(gather_rows, seen))
-        return loss, logits, labels
+        return StepOutput(loss, logits, labels)
 
     def rank_loss(self, weights: Tensor) -> Tensor:
         r""":math:`\max(0, \delta_1 - (\bar\alpha_H - \bar\alpha_L))` of weights (N) (Eq. 3, 4)."""
@@ -115,5 +131,5 @@ class SelfCure(Objective):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         relabelled = state["relabelled"].cpu()
         if not ((relabelled >= -1) & (relabelled < self.num_classes)).all():
-            raise ValueError("objective.relabelled has other classes")
+            raise ValueError("relabelled has other classes")
         self.relabelled = relabelled

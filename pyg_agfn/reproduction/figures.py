@@ -9,7 +9,7 @@ from pathlib import Path
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import QUICK_MARK, cell_name, is_quick, settings
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.runs.folder import load_answers, run_label
+from pyg_agfn.runs.folder import load_answers
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
 from pyg_agfn.visualization.feature_panels import caption, compare_features, save_numbers
@@ -91,7 +91,7 @@ def _first_seed(cells: Sequence[TrainOptions]) -> dict[str, TrainOptions]:
     """By row, the run of the first seed."""
     found: dict[str, TrainOptions] = {}
     for options in cells:
-        found.setdefault(run_label(options.method[0], options.recipe), options)
+        found.setdefault(options.method[0], options)
     return found
 
 

@@ -7,15 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pyg_agfn.runs.folder import BEST, Method, run_label
+from pyg_agfn.registry import DATASETS, METHODS
 from pyg_agfn.training import TrainOptions, load_datasets
-from pyg_agfn.training.options import PLACES, RECIPES
+from pyg_agfn.training.options import PLACES
+from pyg_agfn.training.renamed_options import PAPER_SETTINGS, translate
 
-#: What a table compares: every method, and AGFN by its other recipe.
-ROWS: tuple[str, ...] = (*get_args(Method), BEST)
 WITH_AND_WITHOUT = ("baseline", "agfn")
+#: The method whose parts the ablation leaves out one by one.
+NLC = "agfn-nlc"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Target:
         title: What it shows.
         varied: The options that differ between its runs, and their values in turn; ``None``
             stands for the value that the user chose.
-        rows: What it compares, of :data:`ROWS`.
+        methods: What it compares; all methods if empty.
         variants: Or, by its name, what differs in each of its runs.
         dataset: Its data set where the user names none.
         any_of: The options of ``varied`` that may be had at other values too.
@@ -34,7 +35,7 @@ class Target:
 
     title: str
     varied: dict[str, tuple[Any, ...]]
-    rows: tuple[str, ...] = ROWS
+    methods: tuple[str, ...] = ()
     variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     dataset: str = "ferplus"
     any_of: frozenset[str] = frozenset()
@@ -47,28 +48,33 @@ class Target:
         return all(found.get(name) in self.varied[name] for name in own)
 
     @property
+    def rows(self) -> tuple[str, ...]:
+        """The methods that it compares."""
+        return self.methods or tuple(METHODS)
+
+    @property
     def sets(self) -> set[str]:
-        """The options that it sets itself; a recipe's own are set by its rows."""
+        """The options that it sets itself."""
         changed = {name for variant in self.variants.values() for name in variant}
-        return {*self.varied, *changed.difference(RECIPES["best"])}
+        return {*self.varied, *changed}
 
 
-#: The recipe, it without each of its parts, and other settings of them.
+#: ``agfn-nlc``, it without each of its parts, and other settings of them.
 ABLATION: dict[str, dict[str, Any]] = {
     "all parts": {},
     "α, β held": {"lr_graph": 0.0},
     "α, β from 1 and 0": {"alpha": 1.0, "beta": 0.0},
-    "no teacher": {"teacher": 0.0},
-    "the teacher judges too": {"judges": "both"},
-    "only the teacher judges": {"judges": "teacher"},
-    "no memory": {"judges": "teacher", "memory": 0},
-    "any number of labels corrected": {"correct_at_most": 1.0},
-    "labels as given": {"judges": "nobody"},
-    "graph head only": {"heads": "graph"},
-    "both heads": {"heads": "both"},
-    "memory of 512": {"memory": 512},
+    "no teacher": {"teacher_decay": 0.0},
+    "labels by neighbours and teacher": {"label_source": "both"},
+    "labels by the teacher": {"label_source": "teacher"},
+    "no memory": {"label_source": "teacher", "memory_size": 0},
+    "any number of labels corrected": {"max_share": 1.0},
+    "labels as given": {"label_source": "given"},
+    "classifier over the graph": {"classifier_inputs": "graph"},
+    "classifier with and without the graph": {"classifier_inputs": "both"},
+    "memory of 512": {"memory_size": 512},
     "batches of 32": {"batch_size": 32},
-    "graph head only, S = 4": {"heads": "graph", "samples": 4},
+    "classifier over the graph, S = 4": {"classifier_inputs": "graph", "samples": 4},
     "squared error (Eq. 7)": {"loss": "squared-error"},
     # Few: of a bank that holds all images none is chosen.
     "bank of the 256 images that the graph trusts most": {
@@ -99,7 +105,7 @@ TARGETS = {
     "sweep": Target(
         "each method by its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
     ),
-    "ablation": Target("the recipe's parts", {}, (BEST,), ABLATION, dataset="digits"),
+    "ablation": Target(f"the parts of {NLC}", {}, (NLC,), ABLATION, dataset="digits"),
 }
 
 
@@ -122,9 +128,6 @@ def grid(
     """The runs of a table or figure, each of one row; all of the first seed come first.
 
     Of what the table varies, ``chosen_values`` take the place of the table's where they are given.
-
-    What the base sets of the recipe's own options holds for :data:`BEST` alone; an ``alpha``,
-    ``beta`` or ``lr_graph`` for both recipes.
     """
     wanted = TARGETS[target]
     chosen = [row for row in wanted.rows if row in rows]
@@ -137,33 +140,16 @@ def grid(
     if wanted.variants:
         settings = list(wanted.variants.values())
     return [
-        dataclasses.replace(base, **{**_of_row(row, base), **setting}, seed=seed, noise_file=None)
+        dataclasses.replace(base.for_method(row), **setting, seed=seed, noise_file=None)
         for seed in seeds
         for setting in settings
         for row in chosen
     ]
 
 
-def _of_row(row: str, base: TrainOptions) -> dict[str, Any]:
-    """Method and recipe of a row."""
-    if row == BEST:
-        return {"method": ("agfn",), "recipe": "best", **own_settings(base)}
-    shared = ("alpha", "beta", "lr_graph")
-    parts = {name: _DEFAULTS[name] for name in RECIPES["best"] if name not in shared}
-    return {"method": (row,), "recipe": "paper", **parts}
-
-
-def own_settings(base: TrainOptions) -> dict[str, Any]:
-    """What the best recipe sets itself: its own options that the base has at their defaults."""
-    return {k: v for k, v in RECIPES["best"].items() if getattr(base, k) == _DEFAULTS[k]}
-
-
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainOptions)}
-
-
 def row_of(settings: dict[str, Any]) -> str:
-    """The row of a run, by its settings as JSON has them."""
-    return run_label(settings["method"][0], settings.get("recipe"))
+    """The method of a run, by its settings as JSON has them, of this version or an older one."""
+    return str(translate(settings)[0]["method"][0])
 
 
 #: Options of a try-out, which ``--quick`` sets itself; and its images.
@@ -199,25 +185,62 @@ def settings(options: TrainOptions) -> dict[str, Any]:
 
 def same_settings(recorded: dict[str, Any], options: TrainOptions) -> bool:
     """Whether a recorded run is this one. What it does not name did not exist yet."""
-    return all(recorded.get(name, value) == value for name, value in settings(options).items())
+    (method,) = options.method
+    if row_of(recorded) != method:
+        return False
+    known, unused = known_settings(recorded, options.dataset), _unused(method)
+    wanted = {k: v for k, v in settings(options).items() if k not in unused}
+    return all(known.get(name, value) == value for name, value in wanted.items())
 
 
-def chosen_settings(chosen: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """The settings that are not the data set's defaults."""
-    defaults = default_settings(dataset)
+def _unused(method: str) -> set[str]:
+    """Options that other methods take, and this one does not."""
+    every = {name for other in METHODS.values() for name in other.options}
+    return every - METHODS[method].options
+
+
+def chosen_settings(chosen: dict[str, Any], dataset: str, method: str = "") -> dict[str, Any]:
+    """The settings that are not the defaults of the data set, and of a method if it is given."""
+    defaults = default_settings(dataset, method)
     return {name: value for name, value in chosen.items() if value != defaults.get(name)}
 
 
 def known_settings(recorded: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """A record's settings; an option that did not exist yet was as it is now by default."""
-    return {**default_settings(dataset), **recorded}
+    """A record's settings by today's names, without those that its method does not take.
+
+    An option that did not exist yet was as it is now by default.
+    """
+    found, _ = translate(recorded)
+    if "memory_size" not in recorded:  # of a version whose defaults were the paper's
+        found = {**PAPER_SETTINGS, **found}
+    method = str(found["method"][0])
+    unused = _unused(method)
+    own = {name: value for name, value in found.items() if name not in unused}
+    return {**default_settings(dataset, method), **own}
+
+
+def lacks_parts(known: dict[str, Any]) -> bool:
+    """Whether a run of ``agfn-nlc`` has a part as the paper has it, as in the ablation."""
+    defaults = default_settings(known["dataset"], NLC)
+    return any(known[k] == v != defaults[k] for k, v in PAPER_SETTINGS.items())
+
+
+def common_settings(known: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which a method's own default stands as the general one.
+
+    Runs of several methods that are all at their defaults have these in common.
+    """
+    general = default_settings(known["dataset"])
+    own = default_settings(known["dataset"], known["method"][0])
+    return {k: general.get(k, v) if v == own.get(k) else v for k, v in known.items()}
 
 
 @functools.cache
-def default_settings(dataset: str) -> dict[str, Any]:
-    """The data set's defaults, as JSON has them."""
-    needs_root = None if dataset == "digits" else Path()
-    return settings(TrainOptions.for_dataset(dataset, root=needs_root))  # type: ignore[arg-type]
+def default_settings(dataset: str, method: str = "") -> dict[str, Any]:
+    """The defaults of a data set, and of a method if it is given, as JSON has them."""
+    needs_root = DATASETS[dataset].needs_root if dataset in DATASETS else False
+    options = TrainOptions.for_dataset(dataset, root=Path() if needs_root else None)
+    return settings(options.for_method(method) if method else options)
 
 
 def cell_name(options: TrainOptions) -> str:
@@ -225,10 +248,10 @@ def cell_name(options: TrainOptions) -> str:
 
     What is at its default does not enter the name: a new option must not orphan finished runs.
     """
-    chosen = chosen_settings(settings(options), options.dataset)
+    (method,) = options.method
+    chosen = chosen_settings(settings(options), options.dataset, method)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-    label = run_label(options.method[0], options.recipe)
     return (
-        f"{options.dataset}-{label}-{options.backbone}-noise{options.noise:g}"
+        f"{options.dataset}-{method}-{options.backbone}-noise{options.noise:g}"
         f"-batch{options.batch_size}-seed{options.seed}-{digest[:8]}"
     )

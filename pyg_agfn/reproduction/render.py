@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.reproduction.grid import ROWS, TARGETS, default_settings, known_settings, row_of
+from pyg_agfn.reproduction.grid import NLC, TARGETS, common_settings, known_settings, lacks_parts, row_of
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.render_sweep import render_sweep
@@ -24,8 +24,7 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     standing,
 )
-from pyg_agfn.runs.folder import BEST
-from pyg_agfn.training.options import RECIPES
+from pyg_agfn.registry import METHODS
 
 
 class Key(NamedTuple):
@@ -71,13 +70,15 @@ def _by_recipe(
         subset = record.get("subset", "")
         if found["dataset"] != dataset or row_of(found) not in wanted.rows:
             continue
-        if row_of(found) == BEST and _lacks_parts(known_settings(found, dataset)):
+        known = known_settings(found, dataset)
+        if row_of(found) == NLC and lacks_parts(known):
             continue
         if not wanted.shows(found):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
-        recipe = _common(found, dataset, ("method", "recipe", "seed", *wanted.varied))
+        own = ("method", "seed", *wanted.varied)
+        recipe = {k: v for k, v in common_settings(known).items() if k not in own}
         key = Key(
             row_of(found),
             found["noise"],
@@ -89,22 +90,6 @@ def _by_recipe(
         groups[json.dumps(recipe, sort_keys=True)][key].append(record)
     for recipe_text, rows in groups.items():
         yield json.loads(recipe_text), {key: row_of_records(group) for key, group in rows.items()}
-
-
-def _lacks_parts(found: dict[str, Any]) -> bool:
-    """Whether a run is the best recipe without a part, as in the ablation or an older version."""
-    defaults = default_settings(found["dataset"])
-    return any(found[k] == defaults[k] != value for k, value in RECIPES["best"].items())
-
-
-def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:
-    """What a run has in common with the other rows of its table."""
-    common = known_settings(found, dataset)
-    if row_of(found) == BEST:
-        for name, value in RECIPES["best"].items():
-            if common[name] == value:
-                common[name] = default_settings(dataset)[name]
-    return {name: value for name, value in common.items() if name not in own}
 
 
 def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
@@ -134,7 +119,7 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     """A row a method, in the methods' order, then what is only quoted."""
-    rows = {method: rows[method] for method in ROWS if method in rows}
+    rows = {method: rows[method] for method in METHODS if method in rows}
     subset = not next(iter(rows.values())).metrics
     heads = ["method", "bank", "to baseline"]
     heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
@@ -157,7 +142,7 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
         if quoted:
             cells.append(f"{quoted[method]:.2f}" if method in quoted else "")
         lines.append("| " + " | ".join(cells) + " |")
-    for name in [name for name in quoted if name not in ROWS]:
+    for name in [name for name in quoted if name not in METHODS]:
         lines.append(f"| {name} |" + " |" * (len(heads) - 2) + f" {quoted[name]:.2f} |")
     return [*lines, "", standing(rows)]
 

@@ -1,4 +1,4 @@
-"""What the best recipe is worth without each of its parts, or with others, in Markdown."""
+"""What ``agfn-nlc`` is worth without each of its parts, or with others, in Markdown."""
 
 import json
 import statistics
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyg_agfn.reproduction.grid import (
+    NLC,
     QUICK,
     TARGETS,
+    common_settings,
     default_settings,
     is_quick,
     known_settings,
@@ -26,8 +28,6 @@ from pyg_agfn.reproduction.rows import (
     row_of_records,
     seeds_note,
 )
-from pyg_agfn.runs.folder import BEST
-from pyg_agfn.training.options import RECIPES
 
 
 def render_ablation(records: Sequence[Record], dataset: str) -> str:
@@ -39,13 +39,14 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
     groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         check_record(record)
-        found = known_settings(record["settings"], dataset)
-        if found["dataset"] != dataset or row_of(found) != BEST or "metrics" not in record:
+        found = record["settings"]
+        if found["dataset"] != dataset or row_of(found) != NLC or "metrics" not in record:
             continue
+        found = known_settings(found, dataset)
         name = _variant(found)
         if name is not None:
-            own = {*RECIPES["best"], *TARGETS["ablation"].sets, "method", "recipe", "seed"}
-            rest = {key: value for key, value in found.items() if key not in own}
+            own = {*TARGETS["ablation"].sets, "method", "seed"}
+            rest = {key: value for key, value in common_settings(found).items() if key not in own}
             groups[json.dumps(rest, sort_keys=True)][name].append(record)
     if not groups:
         raise nothing_finished("ablation", dataset)
@@ -64,8 +65,8 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
 def _variant(found: dict[str, Any]) -> str | None:
     """Which run of the ablation these settings are."""
     target = TARGETS["ablation"]
-    defaults = default_settings(found["dataset"])
-    whole = {**{name: defaults[name] for name in target.sets}, **RECIPES["best"]}
+    defaults = default_settings(found["dataset"], NLC)
+    whole = {name: defaults[name] for name in target.sets}
     if is_quick(found):
         whole["bank_size"] = QUICK["bank_size"]
     for name, changed in target.variants.items():

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from pyg_agfn.reproduction.grid import ROWS, TARGETS
+from pyg_agfn.reproduction.grid import TARGETS
 from pyg_agfn.reproduction.rows import (
     Row,
     difference,
@@ -15,6 +15,7 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     standing,
 )
+from pyg_agfn.registry import METHODS
 
 
 def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, float], Row]) -> str:
@@ -30,7 +31,7 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
         The Markdown; empty if no method was run at two rates by the same seed.
     """
     swept: dict[str, dict[float, Row]] = {}
-    for method in ROWS:
+    for method in METHODS:
         of_rate = {rate: row for (name, rate), row in sorted(rows.items()) if name == method}
         comparable = of_common_seeds(list(of_rate.values()))
         if len(comparable) > 1:

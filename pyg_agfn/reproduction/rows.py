@@ -11,9 +11,8 @@ from torch import Tensor
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import QUICK, QUICK_MARK, chosen_settings, is_quick
+from pyg_agfn.reproduction.grid import NLC, QUICK, QUICK_MARK, chosen_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
-from pyg_agfn.runs.folder import BEST
 
 
 @dataclass(frozen=True)
@@ -165,28 +164,28 @@ def p_value(row: Row, other: Row) -> str:
 
 
 def standing(rows: dict[str, Row]) -> str:
-    """Where AGFN stands, by either recipe, in words."""
+    """Where AGFN stands, with corrected labels and without, in words."""
 
     def mean(name: str) -> float:
         return statistics.mean(rows[name].accuracy)
 
     if any(row.quick for row in rows.values()):
         return f"A {QUICK_MARK} does not tell where AGFN stands."
-    ours = [name for name in rows if name in ("agfn", BEST)]
-    rivals = [name for name in rows if name not in ours]
+    ours = [name for name in rows if name in ("agfn", NLC)]
+    others = [name for name in rows if name not in ours]
     if not ours:
         return "AGFN is not among these runs."
-    if not rivals:
+    if not others:
         return "No other method is among these runs."
-    rival = max(rivals, key=mean)
+    other = max(others, key=mean)
     sentences = []
     for name in ours:
-        title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
-        points = points_to(rows[name], rows[rival])
+        title = "AGFN" if name == "agfn" else "AGFN with corrected labels"
+        points = points_to(rows[name], rows[other])
         if points == 0:
-            sentences.append(f"{title} is level with {rival}.")
+            sentences.append(f"{title} is level with {other}.")
             continue
         standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
-        p = p_value(rows[name], rows[rival])
-        sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
+        p = p_value(rows[name], rows[other])
+        sentences.append(f"{title} {standing} {other} by {abs(points):.2f} points{p}.")
     return " ".join(sentences)

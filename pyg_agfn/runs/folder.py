@@ -1,7 +1,7 @@
 """The run folder: how a trained model is kept and handed on. Weights as safetensors, the rest JSON.
 
-Nothing is unpickled, so a folder from a stranger cannot run code, and it takes no more memory than
-its files and the limits below say (``SECURITY.md``).
+Nothing is unpickled and no module is imported, so a folder from an untrusted source cannot run
+code, and it takes no more memory than its files and the limits below say (``SECURITY.md``).
 
 ======================  ========================================================================
 ``model.json``          what the model is (:class:`ModelConfig`): method, backbone, classes, size
@@ -14,20 +14,21 @@ its files and the limits below say (``SECURITY.md``).
 ======================  ========================================================================
 """
 
+import copy
 import dataclasses
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
-from pyg_agfn.methods import SCNClassifier
-from pyg_agfn.nn import BACKBONES, AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.files import (
     TensorSpec,
     read_header,
@@ -37,32 +38,19 @@ from pyg_agfn.runs.files import (
     write_json,
     write_tensors,
 )
-from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
-#: In the order of the results' tables.
-Method = Literal[
-    "baseline",
-    "label-smoothing",
-    "gce",
-    "center-loss",
-    "scn",
-    "eac",
-    "threshold-gcn",
-    "agfn",
-]
-#: Methods whose samples see each other.
-GRAPH_METHODS: tuple[Method, ...] = ("threshold-gcn", "agfn")
-
-#: AGFN by ``--recipe best``, in tables and pictures.
-BEST = "agfn-best"
+#: What stands for a backbone that is a module of the user's own.
+CUSTOM_BACKBONE = "custom"
 
 FORMAT = 1
 
 #: Fields of ``model.json`` that older runs do not have.
-LATER = ("resize", "white_integer", "white_float")
+LATER = ("resize", "white_integer", "white_float", "plugin")
 
 #: Most of anything that a card counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
+#: Most plugins that a run names.
+MAX_PLUGINS = 16
 #: Fewest and most pixels of an image's side.
 SIDES = (4, 2048)
 #: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
@@ -74,8 +62,8 @@ class ModelConfig:
     """All that has to be known of a model to build it and to feed it.
 
     Attributes:
-        method: What trained it, one of :data:`Method`.
-        backbone: One of :data:`pyg_agfn.nn.BACKBONES`.
+        method: What trained it, a name of :data:`pyg_agfn.registry.METHODS`.
+        backbone: A name of :data:`pyg_agfn.registry.BACKBONES`, or :data:`CUSTOM_BACKBONE`.
         classes: Names of the classes, in the logits' order.
         channels: 1 for grey images, 3 for RGB.
         height, width: Size of the images in pixels.
@@ -87,6 +75,8 @@ class ModelConfig:
         resize: How images of another shape were brought to this size.
         white_integer, white_float: What was white in images of more than 8 bits; null: there were
             none.
+        plugin: Modules outside the package that registered the method or the backbone. They are
+            named to the user, and never imported.
         format: Version of the run folder.
 
     Raises:
@@ -94,7 +84,7 @@ class ModelConfig:
             them, than a run folder keeps.
     """
 
-    method: Method
+    method: str
     backbone: str
     classes: tuple[str, ...]
     channels: int
@@ -109,6 +99,7 @@ class ModelConfig:
     resize: Resize = "stretch"
     white_integer: int | None = None
     white_float: int | None = None
+    plugin: tuple[str, ...] = ()
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -132,21 +123,21 @@ class ModelConfig:
         """What is white in images of more than 8 bits."""
         return White(self.white_integer, self.white_float)
 
-    def build(self) -> BaselineClassifier:
-        """The model, with weights drawn from the global generator, the backbone's first."""
-        if self.method not in GRAPH_METHODS:
-            kind = SCNClassifier if self.method == "scn" else BaselineClassifier
-            return kind(self.backbone, len(self.classes), self.channels)
-        edges: SimilarityEdges = ThresholdEdges(self.threshold)
-        if self.method == "agfn":
-            edges = PoissonEdges(self.alpha, self.beta, self.samples)
-        return AGFNClassifier(
-            self.backbone,
-            len(self.classes),
-            self.channels,
-            hidden_channels=self.feature_dim,
-            edges=edges,
-        )
+    def build(self, backbone: nn.Module | None = None) -> BaselineClassifier:
+        """The model, with weights drawn from the global generator, the backbone's first.
+
+        Args:
+            backbone: The module itself, where it is no registered one.
+
+        Raises:
+            InputError: There is none, and it is no registered one.
+        """
+        if backbone is None and self.backbone == CUSTOM_BACKBONE:
+            raise InputError(
+                "the backbone is a module of the user's own: load the run in Python, by "
+                "load_run(folder, backbone=module)"
+            )
+        return METHODS[self.method].build_model(self, backbone)
 
 
 @dataclass(frozen=True)
@@ -194,27 +185,30 @@ class Run:
     references: References | None
 
 
-def run_label(method: str, recipe: object) -> str:
-    """What a run is called beside others: its method, and AGFN's other recipe :data:`BEST`."""
-    return BEST if method == "agfn" and recipe == "best" else method
+def run_label(method: str, recipe: object = None) -> str:
+    """What a run is called beside others: its method.
+
+    Runs before version 0.2 have ``agfn-nlc`` as recipe ``best`` of ``agfn``.
+    """
+    return "agfn-nlc" if method == "agfn" and recipe == "best" else method
 
 
-def label_of_folder(folder: Path, card: ModelConfig) -> str:
+def label_of_folder(folder: Path, config: ModelConfig) -> str:
     """The same of a run folder, which may have lost its ``config.json``.
 
     Raises:
         InputError: The file is there and cannot be read.
     """
-    config = as_path(folder, "run folder") / "config.json"
-    recipe = read_json(config).get("recipe") if config.exists() else None
-    return run_label(card.method, recipe)
+    path = as_path(folder, "run folder") / "config.json"
+    recipe = read_json(path).get("recipe") if path.exists() else None
+    return run_label(config.method, recipe)
 
 
 def save_model(
-    folder: Path, card: ModelConfig, model: BaselineClassifier, references: References | None
+    folder: Path, config: ModelConfig, model: BaselineClassifier, references: References | None
 ) -> None:
     """Writes a model and its bank into a run folder, each file whole or not at all."""
-    write_json(folder / "model.json", dataclasses.asdict(card))
+    write_json(folder / "model.json", dataclasses.asdict(config))
     write_tensors(folder / "model.safetensors", dict(model.state_dict()))
     if references is not None:
         batch_size = references.bank.batch_size
@@ -255,8 +249,12 @@ def load_answers(folder: Path) -> Answers:
     return Answers(tensors["logits"], tensors["labels"])
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
     """Reads a run folder.
+
+    Args:
+        folder: Of a finished run.
+        backbone: The module that was trained, where it was no registered one; it gets the weights.
 
     Raises:
         InputError: A file is missing, broken, of another version, or does not fit the others; the
@@ -266,20 +264,29 @@ def load_run(folder: Path) -> Run:
     path = folder / "model.json"
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
-    card = _read_config(path)
-    with torch.device("meta"):  # takes no memory before the file is known to hold the weights
-        model = card.build()
+    config = _read_config(path)
+    model = _build_empty(path, config, backbone)
     expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
     weights = read_tensors(folder / "model.safetensors", expected)
-    model.to_empty(device="cpu")
+    # A module of the user's may have buffers that are not in the file.
+    model = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
     model.load_state_dict(weights)
     model.eval()
     if not isinstance(model, AGFNClassifier):
-        return Run(folder, card, model, None)
-    return Run(folder, card, model, _read_references(folder, card, model))
+        return Run(folder, config, model, None)
+    return Run(folder, config, model, _read_references(folder, config, model))
 
 
-def _read_references(folder: Path, card: ModelConfig, model: AGFNClassifier) -> References:
+def _build_empty(path: Path, config: ModelConfig, backbone: nn.Module | None) -> BaselineClassifier:
+    """The model without storage, which takes no memory before the weights are known to fit."""
+    try:
+        with torch.device("meta"):
+            return config.build(None if backbone is None else copy.deepcopy(backbone).to("meta"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _read_references(folder: Path, config: ModelConfig, model: AGFNClassifier) -> References:
     path = folder / "bank.safetensors"
     content = read_json(folder / "bank.json", NAMES_LIMIT)
     names, batch_size = content.get("names"), content.get("batch_size", -1)
@@ -291,14 +298,14 @@ def _read_references(folder: Path, card: ModelConfig, model: AGFNClassifier) -> 
         raise InputError(f"{folder / 'bank.json'}: batch_size must be a number or null")
     size = len(names)
     expected = {
-        "projected": TensorSpec("F32", (size, card.feature_dim)),
-        "images": TensorSpec("U8", (size, card.channels, card.height, card.width)),
+        "projected": TensorSpec("F32", (size, config.feature_dim)),
+        "images": TensorSpec("U8", (size, config.channels, config.height, config.width)),
         "labels": TensorSpec("I64", (size,)),
     }
     tensors = read_tensors(path, expected)
     labels = tensors["labels"]
-    if not 0 <= int(labels.min()) <= int(labels.max()) < len(card.classes):
-        raise InputError(f"{path}: labels must be 0 to {len(card.classes) - 1}")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < len(config.classes):
+        raise InputError(f"{path}: labels must be 0 to {len(config.classes) - 1}")
     bank = ReferenceBank(model.agfn, tensors["projected"], batch_size).eval()
     return References(bank, tensors["images"], labels, names)
 
@@ -319,8 +326,8 @@ def _read_config(path: Path) -> ModelConfig:
     sizes = ("height", "width", "feature_dim", "batch_size", "samples")
     classes = content["classes"]
     good = {
-        "method": content["method"] in get_args(Method),
-        "backbone": content["backbone"] in BACKBONES,
+        "method": content["method"] in METHODS,
+        "backbone": content["backbone"] in BACKBONES or content["backbone"] == CUSTOM_BACKBONE,
         "classes": isinstance(classes, list)
         and 2 <= len(classes) <= MAX_SIZE
         and all(isinstance(name, str) for name in classes)
@@ -332,11 +339,24 @@ def _read_config(path: Path) -> ModelConfig:
         **{name: _is_size(content[name]) for name in sizes},
         **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
     }
+    plugin = content["plugin"]
+    good["plugin"] = (
+        isinstance(plugin, list | tuple)
+        and len(plugin) <= MAX_PLUGINS
+        and all(isinstance(module, str) for module in plugin)
+    )
     for name, fits in good.items():
-        if not fits:
-            raise InputError(f"{path}: {name} cannot be {printable(repr(content[name]), 80)}")
+        if fits:
+            continue
+        shown = printable(repr(content[name]), 80)
+        if name in ("method", "backbone") and good["plugin"] and plugin:
+            raise InputError(
+                f"{path}: {name} {shown} is not known: pass --plugin {printable(plugin[0], 80)} or "
+                "import that module, if you trust it"
+            )
+        raise InputError(f"{path}: {name} cannot be {shown}")
     try:
-        return ModelConfig(**{**content, "classes": tuple(classes)})
+        return ModelConfig(**{**content, "classes": tuple(classes), "plugin": tuple(plugin)})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -15,7 +15,7 @@ from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
-from pyg_agfn.methods import Objective
+from pyg_agfn.methods.method import Method, StepOutput
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.runs.files import (
     TensorSpec,
@@ -53,22 +53,24 @@ class TrainingState:
     Attributes:
         model: With the graph's parameters.
         descent: Optimizers and schedule.
-        objective: What it keeps from step to step.
+        method: What it keeps from step to step.
         batches: Order and augmentation, and which batches of the pass are done.
         totals: Of the epoch, on the device: steps, sum of their losses, right answers, answers.
         epoch: Being trained, from 1.
         seconds: What the epoch took so far.
         history: What the epochs before it measured.
+        best: The weights after the best epoch, where that one is kept; else empty.
     """
 
     model: BaselineClassifier
     descent: CoordinateDescent
-    objective: Objective
+    method: Method
     batches: Batches
     totals: dict[str, Tensor] = field(default_factory=dict)
     epoch: int = 1
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def begin_epoch(self, epoch: int) -> None:
         """Sets what is counted by epoch to zero."""
@@ -82,12 +84,12 @@ class TrainingState:
             },
         }
 
-    def count(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def count(self, out: StepOutput) -> None:
         """Adds a step to the totals, without waiting for the device."""
         self.totals["steps"] += 1
-        self.totals["loss"] += loss
-        self.totals["correct"] += (logits.argmax(1) == targets).sum()
-        self.totals["answers"] += len(targets)
+        self.totals["loss"] += out.loss
+        self.totals["correct"] += (out.logits.argmax(1) == out.targets).sum()
+        self.totals["answers"] += len(out.targets)
 
     @property
     def epochs(self) -> int:
@@ -162,7 +164,7 @@ class Saver:
         if self.interruption.received is None:
             return
         self.save()
-        way = "" if self.folder is None else f", and saved; --resume {self.folder} goes on"
+        way = "" if self.folder is None else f", and saved; --resume {self.folder} continues it"
         raise InterruptedRunError(
             f"interrupted in epoch {self.state.epoch}{way}", 128 + self.interruption.received
         )
@@ -257,7 +259,8 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
                 if isinstance(value, Tensor):
                     tensors[f"optimizer.{number}.{index}.{name}"] = value
     parts = {
-        "objective": state.objective.state_dict(),
+        "objective": state.method.state_dict(),
+        "best": state.best,
         "batches": state.batches.state_dict(),
         "totals": state.totals,
         "generator": {"cpu": torch.get_rng_state()},
@@ -272,6 +275,9 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
     expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
+    if any(name.startswith("best.") for name in found):
+        kept = state.method.inference_model().state_dict()
+        expected |= {f"best.{name}": spec_of(tensor) for name, tensor in kept.items()}
     for number, optimizer in enumerate(state.descent.optimizers):
         for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
             for kept in OPTIMIZER_STATE[type(optimizer)]:
@@ -305,7 +311,8 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
     restore_schedule(state.descent.schedule, facts["schedule"], steps)
     restore_scaler(state.descent.scaler, facts.get("scaler", {}))
-    state.objective.load_state_dict(part("objective"))
+    state.method.load_state_dict(part("objective"))
+    state.best = part("best")
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
     state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]

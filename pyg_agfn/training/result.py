@@ -1,0 +1,225 @@
+"""What a training gives: a model that predicts, is measured, and finds wrong labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyg_agfn.datasets.batches import to_float
+from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.evaluation import extract_features
+from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
+from pyg_agfn.evaluation.report import Report, make_report
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.prediction import Prediction, find_images, predict
+from pyg_agfn.runs.files import read_json, write_json
+from pyg_agfn.runs.folder import (
+    Answers,
+    ModelConfig,
+    References,
+    Run,
+    load_run,
+    run_label,
+    save_answers,
+    save_model,
+)
+from pyg_agfn.training.checkpoint import Epoch
+from pyg_agfn.training.data import DataLike, as_training_data
+from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.visualization.learning_curves import plot_learning_curves
+
+
+@dataclass
+class TrainingResult:
+    r"""A trained model with all that belongs to it.
+
+    Attributes:
+        config: What the model is.
+        model: In evaluation mode.
+        references: Training images in whose place a batch would be; None without a graph.
+        options: Of the training; None for one that was loaded without them.
+        metrics: What was measured, as ``metrics.json`` holds it.
+        history: What each epoch measured.
+        answers: Logits of the test images; None where there were none.
+        train_answers: Logits and given labels of the training images, in order; None once loaded.
+        train_names: What they are called.
+    """
+
+    config: ModelConfig
+    model: BaselineClassifier
+    references: References | None
+    options: TrainOptions | None
+    metrics: dict[str, Any]
+    history: list[Epoch] = field(default_factory=list)
+    answers: Answers | None = None
+    train_answers: Answers | None = None
+    train_names: list[str] = field(default_factory=list)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        r"""Class probabilities of images in memory, each by itself.
+
+        Args:
+            images: ``uint8`` as stored, or floats as the model was trained on.
+
+        Shapes:
+            - **input:** :math:`(N, C, H, W)`
+            - **output:** :math:`(N, K)`, rows sum to 1
+
+        Raises:
+            InputError: Images of another size or number of channels.
+        """
+        config = self.config
+        size = (config.channels, config.height, config.width)
+        if images.dim() != 4 or tuple(images.shape[1:]) != size:
+            raise InputError(
+                f"images must be of shape [N, {', '.join(map(str, size))}], got "
+                f"{list(images.shape)}"
+            )
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        found = [torch.zeros(0, len(config.classes))]
+        for part in images.split(256):
+            x = to_float(part.to(device)) if part.dtype == torch.uint8 else part.to(device).float()
+            features = self.model.features(x)
+            if isinstance(self.model, AGFNClassifier) and self.references is not None:
+                logits = self.model.classifier(self.references.bank(features))
+            else:
+                logits = self.model.head(features)
+            found.append(logits.float().softmax(1).cpu())
+        return torch.cat(found)
+
+    def predict_files(
+        self, paths: Iterable[Path | str] | Path | str, num_references: int = 5
+    ) -> list[Prediction]:
+        """Predictions for image files and folders of them, each with what shaped it.
+
+        Raises:
+            InputError: A path does not exist, or an image cannot be read.
+        """
+        run = Run(Path(), self.config, self.model.eval(), self.references)
+        files = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+        return list(predict(run, find_images(files), num_references))
+
+    def evaluate(self, data: DataLike, name: str = "result") -> Report:
+        """Measures the model on labelled images by every protocol.
+
+        Args:
+            data: As :meth:`pyg_agfn.Trainer.fit` takes it.
+            name: What the report calls it.
+
+        Raises:
+            InputError: The data cannot be used, or are of other classes.
+        """
+        test = as_training_data(data)
+        if len(test.classes) > len(self.config.classes):
+            raise InputError(
+                f"there are {len(test.classes)} classes, the model knows {len(self.config.classes)}"
+            )
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        batch_size = self.config.batch_size
+        features = extract_features(self.model, test.batches(batch_size=batch_size, device=device))
+        bank = None if self.references is None else self.references.bank
+        options = self.options or TrainOptions()
+        draws, seed = options.eval_draws, options.seed
+        return make_report(
+            name,
+            self.config.classes,
+            self.model,
+            bank,
+            features,
+            test.labels,
+            batch_size,
+            draws,
+            seed,
+        )
+
+    def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelIssues:
+        """Training images by how likely their given label is wrong, the likeliest first.
+
+        The score is 1 minus the probability that the trained model gives the label.
+
+        Args:
+            data: Labelled images; those of the training if not given.
+            share: Share of the labels that counts as wrong. (default: what the training has
+                estimated, or else an estimate by the probabilities)
+
+        Raises:
+            InputError: The result was loaded, and no data are given.
+        """
+        if data is not None:
+            given = as_training_data(data)
+            probabilities = self.evaluate(data).headline.logits.softmax(1).cpu()
+            labels, names = given.labels.cpu(), list(given.names)
+        elif self.train_answers is not None:
+            probabilities = self.train_answers.logits.softmax(1)
+            labels, names = self.train_answers.labels, self.train_names
+        else:
+            raise InputError("a loaded result has no training images: give them to label_issues()")
+        share = self.metrics.get("noise_rate") if share is None else share
+        return find_label_issues(probabilities, labels, share, names, self.config.classes)
+
+    def save(self, folder: Path | str) -> Path:
+        """Writes a run folder that :meth:`load`, ``predict.py`` and ``evaluate.py`` read.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: It holds a finished run, or cannot be written.
+        """
+        folder = as_path(folder, "folder")
+        if (folder / "metrics.json").exists():
+            raise InputError(f"{folder}: there is a finished run; choose another folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
+        if self.options is not None:
+            self.options.save(folder / "config.json")
+        self.write(folder)
+        return folder
+
+    def write(self, folder: Path) -> None:
+        """Model, bank, answers and, last, the metrics: where they are, the run is finished."""
+        save_model(folder, self.config, self.model, self.references)
+        if self.answers is not None:
+            save_answers(folder, self.answers)
+        write_json(folder / "metrics.json", self.metrics)
+
+    def draw_learning_curve(self, path: Path) -> None:
+        """Draws loss and accuracy by epoch, as a PNG, SVG or PDF."""
+        label = run_label(self.config.method)
+        accuracy = self.metrics.get("accuracy", {}).get("bank")
+        bank = {} if accuracy is None else {label: accuracy}
+        plot_learning_curves({label: self.history}, path, bank=bank)
+
+    @classmethod
+    def load(cls, folder: Path | str, backbone: nn.Module | None = None) -> TrainingResult:
+        """Reads a run folder.
+
+        Args:
+            folder: Of a finished run.
+            backbone: The module that was trained, where it was no registered one; it gets the
+                weights.
+
+        Raises:
+            InputError: A file is missing, broken, or does not fit the others.
+        """
+        folder = as_path(folder, "folder")
+        run = load_run(folder, backbone)
+        metrics = folder / "metrics.json"
+        found = read_json(metrics) if metrics.exists() else {}
+        return cls(run.card, run.model, run.references, None, found)
+
+    def __repr__(self) -> str:
+        label = run_label(self.config.method, self.metrics.get("recipe"))
+        accuracy = self.metrics.get("accuracy", {}).get("bank")
+        measured = "" if accuracy is None else f", inductive accuracy {accuracy:.1%}"
+        return f"{type(self).__name__}({label}, {len(self.config.classes)} classes{measured})"

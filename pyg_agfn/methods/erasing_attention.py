@@ -24,7 +24,7 @@ class ErasingAttention(Objective):
         M_k(x) = \sum_c w_{kc} F_c(x)
 
     with the backbone's last feature maps :math:`F`, the classifier's weights :math:`w`, through
-    which this gets no gradient, and the mirrored, anew erased image :math:`\tilde{x}`, which has
+    which this gets no gradient, and the mirrored image, erased by another draw, :math:`\tilde{x}`, which has
     no loss of its own. A wrong label is memorized by some detail, and the two views do not agree
     on it. The maps of a ResNet are a 32nd of the image: 7x7 in the paper, 2x2 at 48x48.
 
@@ -33,7 +33,7 @@ class ErasingAttention(Objective):
         weight: :math:`\lambda`. (default: :obj:`5.0`)
     """
 
-    mirrored = True
+    views = ("mirrored",)
 
     def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor], weight: float = 5.0) -> None:
         super().__init__(criterion)

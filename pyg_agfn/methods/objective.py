@@ -23,8 +23,8 @@ class Objective:
         criterion: Loss of logits :math:`(N, K)` and labels :math:`(N)`, a scalar.
     """
 
-    #: Whether a batch brings 2N images: N, and behind them each one's mirrored view.
-    mirrored = False
+    #: Further views of the N images, of :data:`pyg_agfn.datasets.views.VIEWS`; N of each follow.
+    views: tuple[str, ...] = ()
     #: What the graph's own parameters minimize, where that is something else than the loss; set by
     #: a call for its step.
     graph_loss: Tensor | None = None

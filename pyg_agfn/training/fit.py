@@ -118,7 +118,7 @@ def fit(
         shuffle=True,
         augmented=options.augment,
         seed=options.seed,
-        mirrored=objective.mirrored,
+        views=objective.views,
         workers=options.workers,
     )
     test_batches = Batches(test, options.batch_size, device, workers=options.workers)
@@ -200,7 +200,8 @@ def _train_epoch(
     state.model.train()
     before, start, first = state.seconds, time.perf_counter(), state.batches.done
     shown = start
-    for images, labels, index in state.batches:
+    for images, labels, index, views in state.batches:
+        images = torch.cat([images, *views.values()]) if views else images
         loss, logits, targets = state.descent.step(images, labels, index, state.epoch)
         state.count(loss, logits, targets)
         now = time.perf_counter()

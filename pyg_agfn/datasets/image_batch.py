@@ -20,7 +20,7 @@ class ImageBatch(NamedTuple):
 
     images: Tensor
     labels: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
     views: dict[str, Tensor]
 
 

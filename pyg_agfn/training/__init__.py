@@ -1,10 +1,10 @@
 """Training: options, data on its way to the device, coordinate descent, evaluation, runs."""
 
 from pyg_agfn.training.command_line import parse_options, parse_resume
+from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.few_images import fit_to_images
 from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions, merge_options
 from pyg_agfn.training.run import (
-    load_datasets,
     make_fabric,
     resume_run,
     train_method,

@@ -1,6 +1,9 @@
 """Defaults of a training run that depend on its data set or recipe."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from pyg_agfn.registry import DATASETS
 
 #: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
 #: paper's but fits the data: sizes as stored, and a small network for small images.
@@ -26,6 +29,20 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "rafdb": {"image_size": 100},
     "folder": {"image_size": 64},
 }
+
+
+def dataset_defaults(name: str) -> Mapping[str, Any]:
+    """A data set's own defaults of training options; none of a data set that is unknown.
+
+    Those of the package are :data:`DATASET_DEFAULTS`, so that no data set is imported for them;
+    others bring theirs (:func:`pyg_agfn.datasets.reader.register_dataset`).
+    """
+    if name in DATASET_DEFAULTS:
+        return DATASET_DEFAULTS[name]
+    if name not in DATASETS:
+        return {}
+    reader = DATASETS[name]
+    return {"eval_split": reader.splits[0], **reader.defaults}
 
 
 #: What a recipe sets, where it is not the default.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_agfn.cli import flag_of
 from pyg_agfn.distributed import launched_processes
 from pyg_agfn.errors import InputError
+from pyg_agfn.registry import DATASETS
 from pyg_agfn.runs.folder import GRAPH_METHODS
 
 if TYPE_CHECKING:
@@ -48,9 +49,13 @@ def _methods(*names: str) -> Use:
     )
 
 
-def _datasets(*names: str) -> Use:
+def _datasets(option: str, *names: str) -> Use:
+    def takes(options: TrainOptions) -> bool:
+        reader = DATASETS[options.dataset]
+        return reader.needs_root if option == "root" else option in reader.options
+
     return Use(
-        lambda o: o.dataset in names,
+        takes,
         f"with --dataset {{dataset}} (it belongs to {', '.join(names)})",
         "name another --dataset",
     )
@@ -58,7 +63,7 @@ def _datasets(*names: str) -> Use:
 
 _AGFN = _methods("agfn")
 _GRAPH = _methods(*GRAPH_METHODS)
-_FILES = _datasets("ferplus", "rafdb", "folder")
+_SKIPS = _datasets("skip_bad", "ferplus", "rafdb", "folder")
 
 
 def _graph_matters(options: TrainOptions) -> bool:
@@ -75,16 +80,16 @@ _LEARNED_GRAPH = Use(
 #: The conditions of each option, all of which have to hold. What is not listed has an effect on
 #: every run, or depends on the machine alone (``--workers``, ``--cache`` of a full cache).
 USES: dict[str, tuple[Use, ...]] = {
-    "root": (_datasets("mnist", "ferplus", "rafdb", "folder"),),
-    "cache": (_FILES,),
-    "resize": (_FILES,),
-    "label_mode": (_datasets("ferplus"),),
+    "root": (_datasets("root", "mnist", "ferplus", "rafdb", "folder"),),
+    "cache": (_datasets("cache", "ferplus", "rafdb", "folder"),),
+    "resize": (_datasets("resize", "ferplus", "rafdb", "folder"),),
+    "label_mode": (_datasets("label_mode", "ferplus"),),
     "noise_labels": (
         Use(lambda o: o.noise_file is not None, "without --noise-file", "name a list of labels"),
     ),
     "skip_bad": (
         Use(
-            lambda o: _FILES.holds(o) or o.noise_file is not None,
+            lambda o: _SKIPS.holds(o) or o.noise_file is not None,
             "with --dataset {dataset}, which has no rows or images to leave out",
             "name a --noise-file or another --dataset",
         ),

@@ -14,16 +14,16 @@ from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import BACKBONES
 from pyg_agfn.nn.choose_references import Choice
+from pyg_agfn.registry import DATASETS
 from pyg_agfn.runs.files import write_json
 from pyg_agfn.runs.folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
-from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES
+from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES, dataset_defaults
 from pyg_agfn.training.label_correction import Heads, Judges
 from pyg_agfn.training.option_uses import refuse_without_effect
 from pyg_agfn.training.option_values import converted, describe_type, fits, shown
 
 __all__ = ["DATASET_DEFAULTS", "PLACES", "RECIPES", "TrainOptions", "merge_options"]
 
-DatasetName = Literal["digits", "mnist", "ferplus", "rafdb", "folder"]
 LossName = Literal["cross-entropy", "squared-error"]
 Descent = Literal["alternate", "joint"]
 RecipeName = Literal["paper", "best"]
@@ -48,7 +48,7 @@ class TrainOptions:
         InputError: A value of another type or out of its range; the message names the option.
     """
 
-    dataset: DatasetName = option("digits", "images to learn")
+    dataset: str = option("digits", "images to learn", choices=DATASETS)
     root: Path | None = option(None, "folder of the data set; digits needs none")
     method: tuple[Method, ...] = option(
         ("baseline", "agfn"),
@@ -155,6 +155,7 @@ class TrainOptions:
         for name, hint in hints.items():
             object.__setattr__(self, name, converted(getattr(self, name), hint))
             check(fits(getattr(self, name), hint), name, describe_type(hint))
+        check(self.dataset in DATASETS, "dataset", f"one of {', '.join(DATASETS)}")
         check(self.backbone in BACKBONES, "backbone", f"one of {', '.join(BACKBONES)}")
         check(0 <= self.noise < 1, "noise", "at least 0 and below 1")
         check(-1 <= self.threshold <= 1, "threshold", "a cosine, -1 to 1")
@@ -199,13 +200,13 @@ class TrainOptions:
         if self.dataset != "ferplus":
             check(self.eval_split == "test", "eval_split", "test (only ferplus has a valid split)")
             check(self.label_mode == "plurality", "label_mode", "left out (only ferplus has votes)")
-        if self.dataset != "digits" and self.root is None:
+        if self.root is None and DATASETS[self.dataset].needs_root:
             raise InputError(f"--dataset {self.dataset} needs --root, the folder of its files")
         if self.noise and self.noise_file:
             raise InputError("--noise and --noise-file both say which labels are wrong: give one")
 
     @classmethod
-    def for_dataset(cls, dataset: DatasetName = "digits", **given: Any) -> "TrainOptions":
+    def for_dataset(cls, dataset: str = "digits", **given: Any) -> "TrainOptions":
         """The options of a data set: its own defaults, the recipe's, over them what is given.
 
         Defaults that have to look at the number of images do so when a run begins
@@ -263,7 +264,7 @@ def merge_options(
     chosen = {"dataset": TrainOptions.dataset, **saved, **given}
     dataset, recipe = chosen["dataset"], chosen.get("recipe")
     defaults = [
-        DATASET_DEFAULTS.get(dataset, {}) if isinstance(dataset, str) else {},
+        dataset_defaults(dataset) if isinstance(dataset, str) else {},
         RECIPES.get(recipe, {}) if isinstance(recipe, str) else {},
     ]
     merged: dict[str, Any] = {}
@@ -297,10 +298,11 @@ def _without_replaced(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dic
     return {name: value for name, value in saved.items() if name not in replaced}
 
 
-def _shorter_pretraining(merged: dict[str, Any], of_dataset: dict[str, Any]) -> dict[str, int]:
+def _shorter_pretraining(merged: dict[str, Any], of_dataset: Mapping[str, Any]) -> dict[str, int]:
     """The default share of the epochs, where the default number leaves none for the graph."""
     usual = {"epochs": TrainOptions.epochs, "pretrain_epochs": TrainOptions.pretrain_epochs}
-    usual.update({name: of_dataset[name] for name in usual if name in of_dataset})
+    if usual.keys() <= of_dataset.keys():
+        usual.update({name: of_dataset[name] for name in usual})
     epochs = converted(merged.get("epochs", usual["epochs"]), int)
     if not fits(epochs, int) or not 0 < epochs <= usual["pretrain_epochs"]:
         return {}

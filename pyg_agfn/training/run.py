@@ -2,12 +2,9 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
@@ -15,9 +12,8 @@ from lightning.fabric.loggers.logger import Logger
 from rich.console import Console
 from rich.table import Table
 
-from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
-from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
-from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.datasets.bad_data import unique, write_skipped
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.device import check_device
 from pyg_agfn.distributed import launched_processes, rank
@@ -26,6 +22,7 @@ from pyg_agfn.runs.files import read_json, refuse_links, write_json
 from pyg_agfn.runs.folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.command_line import parse_options
+from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
@@ -213,61 +210,6 @@ def make_fabric(options: TrainOptions, logger: Logger | None = None) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def load_datasets(
-    options: TrainOptions, eval_label_mode: LabelMode | None = None
-) -> tuple[ImageDataset, ImageDataset]:
-    """Training images, with wrong labels where the options ask for them, and test images.
-
-    Args:
-        options: Of the run.
-        eval_label_mode: Label mode of FERPlus's test images, where it is not the options'.
-
-    Raises:
-        InputError: The data set is not as the options say.
-        BadDataError: Rows or images of either are bad, and are not to be skipped.
-    """
-    root = options.root
-    places: dict[str, Any] = {
-        "image_size": options.image_size,
-        "cache_dir": options.cache,
-        "resize": options.resize,
-    }
-    chosen: dict[str, Any] = {**places, "skip_bad": options.skip_bad}
-    readers: list[Callable[[], ImageDataset]]
-    if options.dataset == "digits" or root is None:
-        readers = [partial(Digits, train, **places) for train in (True, False)]
-    elif options.dataset == "mnist":
-        readers = [partial(MNIST, root, train, **places) for train in (True, False)]
-    elif options.dataset == "ferplus":
-        eval_label_mode = eval_label_mode or options.label_mode
-        readers = [
-            partial(FERPlus, root, "train", label_mode=options.label_mode, **chosen),
-            partial(FERPlus, root, options.eval_split, label_mode=eval_label_mode, **chosen),
-        ]
-    elif options.dataset == "rafdb":
-        readers = [partial(RAFDB, root, s, **chosen) for s in ("train", "test")]
-    else:
-        readers = [partial(ImageFolder, root, s, **chosen) for s in ("train", "test")]
-    train, test = read_all(readers)
-
-    if options.train_size is not None:
-        if options.train_size > len(train) and "train_size" not in options.defaulted:
-            raise InputError(
-                f"--train-size {options.train_size}: there are {len(train)} training images"
-            )
-        generator = torch.Generator().manual_seed(options.seed)
-        drawn = torch.randperm(len(train), generator=generator)[: options.train_size]
-        train = train.subset(drawn.sort().values)
-    if options.noise_file is not None:
-        others = [*test.names, *test.set_aside]
-        train = train.with_noise_file(
-            options.noise_file, options.skip_bad, options.noise_labels, others
-        )
-    elif options.noise:
-        train = train.with_noise(options.noise, options.seed)
-    return train, test
 
 
 def print_notes(console: Console, train: ImageDataset, test: ImageDataset) -> None:

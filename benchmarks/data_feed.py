@@ -110,7 +110,7 @@ def repeat(batch: Any) -> Iterator[Any]:
 def trained(step: Callable[..., Any], batches: Any) -> Iterator[Any]:
     """Yields after each step."""
     for batch in batches:
-        yield step(*batch, 1)
+        yield step(*batch[:3], 1)
 
 
 def measure(

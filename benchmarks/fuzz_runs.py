@@ -127,7 +127,7 @@ def checkpoint(box: Path) -> Target:
         return made
 
     def steps(of: TrainingState, count: int) -> None:
-        for _, (x, labels, index) in zip(range(count), of.batches, strict=False):
+        for _, (x, labels, index, _) in zip(range(count), of.batches, strict=False):
             loss, logits, targets = of.descent.step(x, labels, index, of.epoch)
             of.count(loss, logits, targets)
 

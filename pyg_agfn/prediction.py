@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_agfn.datasets.batches import to_float
+from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.image_file import decode
 from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
 from pyg_agfn.datasets.image_memory import OutOfMemoryError

@@ -2,14 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import get_args
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.errors import InputError
+from pyg_agfn.registry import DATASETS
 from pyg_agfn.reproduction.grid import TARGETS, target_name
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.training.options import DatasetName
 
 
 def main() -> int:
@@ -23,7 +22,7 @@ def main() -> int:
     which.add_argument("--ablation", action="store_true", help="the best recipe, part by part")
     parser.add_argument(
         "--dataset",
-        choices=get_args(DatasetName),
+        choices=tuple(DATASETS),
         help="default: ferplus, for figure 4 mnist, for the ablation digits",
     )
     arguments = parser.parse_args()

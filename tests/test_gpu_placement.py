@@ -93,12 +93,11 @@ def test_a_step_keeps_to_the_device(gpu, tiny, monkeypatch, row, given, room):
     model = build(options, tiny)
     objective = choose_objective(options, options.method[0])
     objective.begin(model, len(tiny))
-    batches = Batches(
-        tiny, 16, GPU, shuffle=True, augmented=options.augment, mirrored=objective.mirrored
-    )
+    batches = Batches(tiny, 16, GPU, shuffle=True, augmented=options.augment, views=objective.views)
     assert (batches.images.device == GPU) == bool(room)
     descent = CoordinateDescent(OnGPU(), model, objective, options, num_steps=100)
-    for epoch, (images, labels, index) in zip((1, 2, 2), batches, strict=False):
+    for epoch, (images, labels, index, views) in zip((1, 2, 2), batches, strict=False):
+        images = torch.cat([images, *views.values()]) if views else images
         if isinstance(model, AGFNClassifier):
             model.agfn.use_graph = epoch > 1
         assert images.device == labels.device == GPU

@@ -14,6 +14,7 @@ from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Pixels, Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
+from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
@@ -116,6 +117,24 @@ class FERPlus(ImageDataset):
             skipped=bad.items,
             set_aside=[*(f"{FOLDERS[split]}/{name}" for name in dropped), *others],
         )
+
+
+@register_dataset(
+    "ferplus",
+    splits=("valid", "test"),
+    options=("image_size", "resize", "cache", "skip_bad", "label_mode"),
+)
+def read_ferplus(
+    split: Split,
+    root: Path,
+    image_size: int | None = None,
+    resize: Resize = "stretch",
+    cache: Path | None = None,
+    skip_bad: bool = False,
+    label_mode: LabelMode = "plurality",
+) -> FERPlus:
+    """:class:`FERPlus` by the options of a run."""
+    return FERPlus(root, split, image_size, cache, label_mode, skip_bad, resize)
 
 
 def _images_of_other_splits(root: Path, split: Split) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from pyg_agfn.datasets.batches import to_float
+from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.evaluation.protocols import accuracy
 
 #: A score that moves less than this is the same score, rounded in another order.

@@ -1,19 +1,23 @@
 """Training: options, data on its way to the device, coordinate descent, evaluation, runs."""
 
 from pyg_agfn.training.command_line import parse_options, parse_resume
+from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.few_images import fit_to_images
-from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions, merge_options
+from pyg_agfn.training.merge_options import merge_options
+from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions
 from pyg_agfn.training.run import (
-    load_datasets,
-    make_fabric,
     resume_run,
     train_method,
     train_methods,
 )
 
+from pyg_agfn.training.setup import make_fabric
+from pyg_agfn.training.trainer import Trainer
+
 __all__ = [
     "DATASET_DEFAULTS",
     "TrainOptions",
+    "Trainer",
     "fit_to_images",
     "load_datasets",
     "make_fabric",

@@ -8,9 +8,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.errors import InputError
+from pyg_agfn.registry import DATASETS
 from pyg_agfn.runs.files import read_json
+from pyg_agfn.training.defaults import dataset_defaults
+from pyg_agfn.training.merge_options import merge_options
 from pyg_agfn.training.option_values import without_none
-from pyg_agfn.training.options import DATASET_DEFAULTS, PLACES, TrainOptions, merge_options
+from pyg_agfn.training.options import PLACES, TrainOptions
 
 
 def parse_options(arguments: Sequence[str] | None = None, refuse: bool = True) -> TrainOptions:
@@ -72,18 +75,20 @@ def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     kind = without_none(hint)
+    choices = spec.metadata.get("choices", tuple)()
     if get_origin(kind) is tuple:
-        return {"nargs": "+", "choices": get_args(get_args(kind)[0])}
+        return {"nargs": "+", "choices": choices} if choices else {"nargs": "+"}
     if get_origin(kind) is Literal:
         return {"choices": get_args(kind)}
-    if "choices" in spec.metadata:
-        return {"choices": spec.metadata["choices"]}
+    if choices:
+        return {"choices": choices}
     return {"type": kind, "metavar": kind.__name__.upper()}
 
 
 def _default_text(name: str, default: Any) -> str:
     """The default, and each data set's own, for the help."""
-    own = [f"{key}: {values[name]}" for key, values in DATASET_DEFAULTS.items() if name in values]
+    of_datasets = {key: dataset_defaults(key) for key in DATASETS}
+    own = [f"{key}: {values[name]}" for key, values in of_datasets.items() if name in values]
     if default is None and not own:
         return ""
     shown = " ".join(default) if isinstance(default, tuple) else default

@@ -32,12 +32,19 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def dataset_defaults(name: str) -> Mapping[str, Any]:
-    """The defaults of a data set; empty for an unknown one."""
+    """A data set's own defaults of training options; none of a data set that is unknown.
+
+    Those of the package are :data:`DATASET_DEFAULTS`, so that no data set is imported for them;
+    others bring theirs (:func:`pyg_agfn.datasets.reader.register_dataset`).
+    """
     if name in DATASET_DEFAULTS:
         return DATASET_DEFAULTS[name]
-    return DATASETS[name].defaults if name in DATASETS else {}
+    if name not in DATASETS:
+        return {}
+    reader = DATASETS[name]
+    return {"eval_split": reader.splits[0], **reader.defaults}
 
 
 def method_defaults(name: object) -> Mapping[str, Any]:
-    """The defaults of a method; empty for an unknown one."""
+    """A method's own defaults of training options; none of a method that is unknown."""
     return METHODS[name].defaults if isinstance(name, str) and name in METHODS else {}

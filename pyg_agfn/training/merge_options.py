@@ -80,7 +80,8 @@ def _shorter_pretraining(
 ) -> dict[str, int]:
     """The default share of the epochs, where the default number leaves none for the graph."""
     usual = {"epochs": TrainOptions.epochs, "pretrain_epochs": TrainOptions.pretrain_epochs}
-    usual.update({name: of_dataset[name] for name in usual if name in of_dataset})
+    if usual.keys() <= of_dataset.keys():
+        usual.update({name: of_dataset[name] for name in usual})
     epochs = converted(merged.get("epochs", usual["epochs"]), int)
     if not fits(epochs, int) or not 0 < epochs <= usual["pretrain_epochs"]:
         return {}

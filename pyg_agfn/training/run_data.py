@@ -9,8 +9,8 @@ from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.runs.folder import Run
 from pyg_agfn.training.command_line import parse_options
+from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.training.run import load_datasets
 
 
 def load_run_data(

@@ -72,14 +72,15 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
     objective.begin(model, len(data))
     if isinstance(objective, SelfCure):
         objective.relabel_epoch, objective.relabel_margin = 1, 0.0
-    batches = Batches(data, 20, CPU, True, True, seed=1, mirrored=objective.mirrored)
+    batches = Batches(data, 20, CPU, True, True, seed=1, views=objective.views)
     fabric = Fabric(accelerator="cpu", devices=1)
     descent = CoordinateDescent(fabric, model, objective, options, num_steps=10)
     model.train()
     torch.manual_seed(7)  # of the graphs
     losses = []
     for epoch in (1, 2):
-        for images, labels, index in batches:
+        for images, labels, index, views in batches:
+            images = torch.cat([images, *views.values()]) if views else images
             loss, _, _ = descent.step(images.double(), labels, index, epoch)
             losses.append(loss)
     found = {f"weights {name}": value for name, value in model.state_dict().items()}

@@ -30,7 +30,7 @@ def images():
 def test_features_are_those_of_each_image(model, tiny):
     features = extract_features(model.train(), Batches(tiny, 16, CPU))
     assert not model.training
-    image = next(iter(Batches(tiny, 1, CPU)))[0]
+    image = next(iter(Batches(tiny, 1, CPU))).images
     torch.testing.assert_close(features[:1], model.features(image), atol=1e-6, rtol=1e-5)
 
 

@@ -37,7 +37,7 @@ def begin(tiny, method: str = "agfn") -> TrainingState:
     objective = make_objective(method, LOSSES["cross-entropy"])
     objective.begin(model, len(tiny))
     fabric = make_fabric(options)
-    batches = Batches(tiny, 20, fabric.device, shuffle=True, mirrored=objective.mirrored)
+    batches = Batches(tiny, 20, fabric.device, shuffle=True, views=objective.views)
     descent = CoordinateDescent(fabric, model, objective, options, EPOCHS * STEPS)
     state = TrainingState(model, descent, objective, batches)
     state.begin_epoch(1)
@@ -55,7 +55,8 @@ def train(state: TrainingState, stop: int) -> None:
         if number == 2:
             state.history.append(epoch(1))
             state.begin_epoch(2)
-        for done, (images, labels, index) in enumerate(state.batches, 1):
+        for done, (images, labels, index, views) in enumerate(state.batches, 1):
+            images = torch.cat([images, *views.values()]) if views else images
             loss, logits, targets = state.descent.step(images, labels, index, 20)
             state.count(loss, logits, targets)
             state.seconds += 0.1

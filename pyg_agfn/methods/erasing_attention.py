@@ -23,8 +23,8 @@ class ErasingAttention(Method):
         M_k(x) = \sum_c w_{kc} F_c(x)
 
     with the backbone's last feature maps :math:`F`, the classifier's weights :math:`w`, through
-    which this gets no gradient, and the mirrored, again erased image :math:`\tilde{x}`, which has no
-    loss of its own. A wrong label is memorized by some detail, and the two views do not agree
+    which this gets no gradient, and the mirrored, again erased :math:`\tilde{x}`, which has no loss
+    of its own. A wrong label is memorized by some detail, and the two views do not agree
     on it. The maps of a ResNet are a 32nd of the image: 7x7 in the paper, 2x2 at 48x48.
 
     Args:

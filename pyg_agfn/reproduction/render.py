@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.reproduction.grid import NLC, TARGETS, common_settings, known_settings, lacks_parts, row_of
+from pyg_agfn.registry import METHODS
+from pyg_agfn.reproduction.grid import (
+    NLC,
+    TARGETS,
+    common_settings,
+    known_settings,
+    lacks_parts,
+    row_of,
+)
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.render_sweep import render_sweep
@@ -24,7 +32,6 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     standing,
 )
-from pyg_agfn.registry import METHODS
 
 
 class Key(NamedTuple):

@@ -3,6 +3,7 @@
 import statistics
 from typing import Any
 
+from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import TARGETS
 from pyg_agfn.reproduction.rows import (
     Row,
@@ -15,7 +16,6 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     standing,
 )
-from pyg_agfn.registry import METHODS
 
 
 def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, float], Row]) -> str:

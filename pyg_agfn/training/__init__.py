@@ -10,7 +10,6 @@ from pyg_agfn.training.run import (
     train_method,
     train_methods,
 )
-
 from pyg_agfn.training.setup import make_fabric
 from pyg_agfn.training.trainer import Trainer
 

@@ -99,8 +99,7 @@ def test_a_step_keeps_to_the_device(gpu, tiny, monkeypatch, row, given, room):
     assert (batches.images.device == GPU) == bool(room)
     descent = CoordinateDescent(OnGPU(), model, objective, options, num_steps=100)
     for epoch, (images, labels, index) in zip((1, 2, 2), batches, strict=False):
-        if isinstance(model, AGFNClassifier):
-            model.agfn.use_graph = epoch > 1
+        objective.use_graph = epoch > 1
         assert images.device == labels.device == GPU
         step = descent.step(images, labels, index, epoch)
         assert [tensor.device for tensor in step] == [GPU] * 3

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 
 
 def full_precision(x: Tensor) -> Tensor:
@@ -30,6 +30,8 @@ class Objective:
     graph_loss: Tensor | None = None
     #: Whether it needs more than the features, so that a step cannot ask it twice.
     one_pass = False
+    #: Whether a graph method's samples see each other; set before an epoch.
+    use_graph = True
 
     def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.criterion = criterion
@@ -61,7 +63,10 @@ class Objective:
         self, model: BaselineClassifier, x: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         r"""The same from what the backbone yields, :math:`(N, F)`."""
-        logits = full_precision(model.head(x))
+        if isinstance(model, AGFNClassifier):
+            logits = full_precision(model.head(x, self.use_graph))
+        else:
+            logits = full_precision(model.head(x))
         targets = labels.repeat(len(logits) // len(labels))
         return self.criterion(logits, targets), logits, targets  # the mean over images and draws
 

@@ -90,7 +90,7 @@ class CoordinateDescent:
         Returns the loss, logits and targets before the update of :math:`W`. With S draws of the
         graph there are S logits and targets to an image, draw after draw.
         """
-        learn_graph = bool(self.graph) and self.agfn is not None and self.agfn.use_graph
+        learn_graph = bool(self.graph) and self.agfn is not None and self.objective.use_graph
         if learn_graph and not (self.joint or self.objective.one_pass):
             with self.fabric.autocast():
                 features = self.model.features(images)

@@ -22,7 +22,7 @@ from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
-from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
+from pyg_agfn.evaluation import Shuffled, Single, evaluate, extract_features
 from pyg_agfn.methods import Objective, make_objective
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.runs.folder import Answers, Method, ModelConfig, References
@@ -108,7 +108,7 @@ def fit(
     synchronize_batch_norm(model, device)
     agfn = model.agfn if isinstance(model, AGFNClassifier) else None
     if agfn is not None:
-        agfn.global_graph = options.graph_span == "global"
+        agfn.gather_distributed = options.graph_span == "global"
     objective = choose_objective(options, method)
     objective.begin(model, len(train))
     batches = Batches(
@@ -146,18 +146,19 @@ def fit(
         bar = progress.add_task(method, total=num_steps, completed=done, state="")
         while state.epoch <= options.epochs:
             if agfn is not None:
-                agfn.use_graph = state.epoch > options.pretrain_epochs
+                objective.use_graph = state.epoch > options.pretrain_epochs
             write_profile = options.profile and state.epoch == profiled and rank() == 0
             with profile_steps(folder if write_profile else None) as profile:
                 _train_epoch(state, saver, progress, bar, profile)
             answering = objective.trained(model)
             features = extract_features(answering, test_batches, fabric.autocast())
+            protocol = once_shuffled if objective.use_graph else Single()
             state.history.append(
                 {
                     "epoch": state.epoch,
                     "loss": mean_of(state.loss),
                     "train_accuracy": mean_of(state.accuracy),
-                    "test_accuracy": evaluate(once_shuffled, answering, features, test.labels).mean,
+                    "test_accuracy": evaluate(protocol, answering, features, test.labels).mean,
                     **graph_parameters(model),
                     **objective.findings(),
                     "seconds": state.seconds,

@@ -95,9 +95,9 @@ class LabelCorrection(Objective):
         judge, seen = self._judge(model, images, z)
         targets, self.graph_loss = self._targets(judge, seen, labels, index, epoch)
         answers = []
-        if self.heads != "graph" or not model.agfn.use_graph:
+        if self.heads != "graph" or not self.use_graph:
             answers.append(model.agfn.normalizer.dense_forward(z, None))
-        if self.heads != "alone" and model.agfn.use_graph:
+        if self.heads != "alone" and self.use_graph:
             answers.append(model.agfn.propagate(z))
         losses = []
         for x in answers:
@@ -141,9 +141,7 @@ class LabelCorrection(Objective):
     def trained(self, model: BaselineClassifier) -> BaselineClassifier:
         if self.teacher is None:
             return model
-        teacher = cast(AGFNClassifier, self.teacher.module)
-        teacher.agfn.use_graph = cast(AGFNClassifier, model).agfn.use_graph
-        return teacher
+        return cast(AGFNClassifier, self.teacher.module)
 
     def findings(self) -> dict[str, float | None]:
         if self.corrector is None or not self._counts:

@@ -87,9 +87,9 @@ def test_the_head_without_a_graph_learns_the_image_alone(batch):
     images, labels, index = batch
     model, objective = build(heads="alone", judges="nobody")
     loss, logits, _ = objective(model, images, labels, index, 5)
-    model.agfn.use_graph = False
-    torch.testing.assert_close(logits, model(images))
-    torch.testing.assert_close(loss, F.cross_entropy(model(images), labels))
+    alone = model(images, use_graph=False)
+    torch.testing.assert_close(logits, alone)
+    torch.testing.assert_close(loss, F.cross_entropy(alone, labels))
 
 
 def test_labels_are_corrected_from_the_first_epoch_with_a_graph_on(batch):
@@ -247,10 +247,7 @@ def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
 def test_what_is_kept_is_the_teacher_if_there_is_one(batch):
     model, objective = build()
     objective(model, *batch, 5)
-    model.agfn.use_graph = False
-    kept = objective.trained(model)
-    assert kept is objective.teacher.module
-    assert not kept.agfn.use_graph
+    assert objective.trained(model) is objective.teacher.module
     model, objective = build(decay=0.0)
     assert objective.trained(model) is model
 

@@ -102,7 +102,7 @@ class Single(Protocol):
     r"""Each image by itself.
 
     For a graph of one node Eq. 6 is :math:`\hat{x} = \frac{1 + a}{1 + a} x W = x W`, which is what
-    the layer gives to any batch while its graph is off.
+    the layer gives to any batch without its graph.
     """
 
     name = "single"
@@ -113,14 +113,10 @@ class Single(Protocol):
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
         model.eval()
-        if not isinstance(model, AGFNClassifier):
+        if isinstance(model, AGFNClassifier):
+            yield model.head(features, use_graph=False)
+        else:
             yield model.head(features)
-            return
-        use_graph, model.agfn.use_graph = model.agfn.use_graph, False
-        try:
-            yield model.head(features)
-        finally:
-            model.agfn.use_graph = use_graph
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
         setattr(model.agfn.edges, name, value)
     synchronize_batch_norm(model, CPU)
     if isinstance(model, AGFNClassifier):
-        model.agfn.global_graph = options.graph_span == "global"
+        model.agfn.gather_distributed = options.graph_span == "global"
     objective = choose_objective(options, method)
     objective.begin(model, len(data))
     if isinstance(objective, SelfCure):

@@ -106,7 +106,7 @@ def test_single_inputs_are_learned_without_the_graph(batch):
 def test_labels_are_corrected_from_the_first_epoch_with_a_graph_on(batch):
     images, labels, index = batch
     for epoch, begun in ((2, False), (3, True), (9, True)):
-        model, method = build(label_source="teacher", pretrain_epochs=2)
+        _, method = build(label_source="teacher", pretrain_epochs=2)
         step(method, images, labels, index, epoch)
         kept = method.corrector.memory.targets[:12].gather(1, labels.unsqueeze(1))
         assert bool((kept < 1).any()) == begun
@@ -221,9 +221,7 @@ def test_each_group_descends_its_own_loss(batch, parts):
     descent.step(TrainingBatch(images, labels, index - 50, {}, 5))
     assert abs(model.agfn.edges.alpha.item() - alpha) > 0.01
     assert torch.equal(model.classifier.weight, weight)  # lr 0
-    options = TrainOptions.for_dataset(
-        "digits", method="agfn-nlc", **{**given, "lr": 0.1, "lr_graph": 0.0}
-    )
+    options = TrainOptions.for_dataset("digits", **{**given, "lr": 0.1, "lr_graph": 0.0})
     descent = CoordinateDescent(Fabric(accelerator="cpu", devices=1), model, method, options, 10)
     alpha = model.agfn.edges.alpha.item()
     descent.step(TrainingBatch(images, labels, index - 20, {}, 5))

@@ -10,11 +10,13 @@ from lightning.fabric import Fabric
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import (
+    HEADLINE,
+    EvaluationSettings,
     Shuffled,
-    evaluate,
+    batch_leakage,
+    evaluate_protocols,
     extract_features,
     memorized_share,
-    standard_protocols,
 )
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
 from pyg_agfn.runs.folder import Answers, Method, References
@@ -31,33 +33,31 @@ def measure(
     test: ImageDataset,
     epoch_seconds: list[float],
 ) -> tuple[dict[str, Any], References | None, Answers]:
-    """Measures a trained model on the test images by every protocol.
+    """Measures a trained model on the test images by every registered protocol.
 
     Returns the metrics, for a graph method its bank of training images, and the bank protocol's
     answer for every test image.
+
+    Raises:
+        InputError: A protocol from outside the package fails; the line names it.
     """
-    features = extract_features(
-        model, Batches(test, options.batch_size, fabric.device), fabric.autocast()
-    )
-    of_train = extract_features(
-        model, Batches(train, options.batch_size, fabric.device), fabric.autocast()
+    of_test, of_train = (
+        extract_features(model, Batches(part, options.batch_size, fabric.device), fabric.autocast())
+        for part in (test, train)
     )
     references = make_references(model, of_train, train, options)
-    # In the same company as in training; a bank would hold some of the images themselves.
+    # In the same batch composition as in training: a bank would hold some of the images themselves.
     predicted = next(
         Shuffled(options.batch_size, 1, options.seed).logits(model, of_train, train.labels)
     ).argmax(1)
 
-    protocols = standard_protocols(
+    settings = EvaluationSettings(
         None if references is None else references.bank,
         options.batch_size,
         options.eval_draws,
         options.seed,
     )
-    bank, shuffled, single, class_sorted = (
-        evaluate(protocol, model, features, test.labels, keep_logits=i == 0)
-        for i, protocol in enumerate(protocols)
-    )
+    outcomes = evaluate_protocols(model, of_test, test.labels, settings)
     metrics = {
         "dataset": options.dataset,
         "split": options.eval_split,
@@ -66,17 +66,8 @@ def measure(
         "noise": float(train.wrong_labels.double().mean()),
         "seed": options.seed,
         "epochs": options.epochs,
-        "accuracy": {
-            "bank": bank.mean,
-            "shuffled": {
-                "mean": shuffled.mean,
-                "std": shuffled.std,
-                "draws": len(shuffled.accuracies),
-            },
-            "single": single.mean,
-            "class_sorted": class_sorted.mean,
-        },
-        "leak": class_sorted.mean - bank.mean,
+        "accuracy": {name: outcome.as_metric() for name, outcome in outcomes.items()},
+        "leak": batch_leakage(outcomes),
         "memorized": memorized_share(predicted, train.labels, train.true_labels),
         **graph_parameters(model),
         "seconds_per_epoch": statistics.median(epoch_seconds),
@@ -86,7 +77,7 @@ def measure(
         "device": str(fabric.device),
         "torch": torch.__version__,
     }
-    return metrics, references, Answers(bank.logits.cpu(), test.labels)
+    return metrics, references, Answers(outcomes[HEADLINE].logits.cpu(), test.labels)
 
 
 def make_references(

@@ -13,7 +13,6 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
 from lightning.fabric.loggers.logger import Logger
 from rich.console import Console
-from rich.table import Table
 
 from pyg_agfn.datasets import MNIST, RAFDB, Digits, FERPlus, ImageDataset, ImageFolder
 from pyg_agfn.datasets.bad_data import read_all, unique, write_skipped
@@ -22,6 +21,7 @@ from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.device import check_device
 from pyg_agfn.distributed import launched_processes, rank
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
+from pyg_agfn.evaluation.results_table import results_table
 from pyg_agfn.runs.files import read_json, refuse_links, write_json
 from pyg_agfn.runs.folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
@@ -308,41 +308,6 @@ def save_run(folder: Path, trained: Trained) -> None:
     bank = {label: trained.metrics["accuracy"]["bank"]}
     plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
     write_json(folder / "metrics.json", trained.metrics)
-
-
-def results_table(results: list[dict[str, Any]]) -> Table:
-    """Every method's metrics side by side."""
-    first = results[0]
-    table = Table(
-        box=None,
-        padding=(0, 1, 0, 0),  # all columns fit into 80 characters
-        title=f"{printable(first['dataset'])}, {first['noise']:.0%} wrong labels, "
-        f"{first['epochs']:,} epochs: "
-        f"accuracy in % on {first['test_images']:,} {printable(first['split'])} images",
-        caption="bank: each image with training images only; shuffled: in random test batches, "
-        "mean ± std; single: by itself; leak: points that sorting the batches by class would add; "
-        "memorized: wrong training labels that the model predicts",
-    )
-    table.add_column("method", no_wrap=True)
-    for heading in ("bank", "shuffled", "single", "leak", "memorized", "α", "β", "s/epoch"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in results:
-        accuracy, memorized = row["accuracy"], row["memorized"]
-        table.add_row(
-            printable(run_label(row["method"], row.get("recipe"))),
-            _percent(accuracy["bank"]),
-            f"{_percent(accuracy['shuffled']['mean'])} ± {_percent(accuracy['shuffled']['std'])}",
-            _percent(accuracy["single"]),
-            f"{100 * row['leak']:+.1f}",
-            "-" if memorized is None else f"{100 * memorized:.1f}",
-            *("-" if row[name] is None else f"{row[name]:.3f}" for name in ("alpha", "beta")),
-            f"{row['seconds_per_epoch']:.1f}",
-        )
-    return table
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
 
 
 def _run_name(options: TrainOptions, method: str) -> str:

@@ -2,7 +2,10 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
+
+from pyg_agfn.errors import printable
 
 #: What a cell begins with that a spreadsheet takes for a formula, in full width too.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -19,6 +22,15 @@ def csv_row(cells: Iterable[object]) -> str:
         f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell for cell in cells
     )
     return row.getvalue()
+
+
+def on_one_line(text: str) -> str:
+    """The text with escapes for what does not print, but for the bytes of a name that are no UTF-8.
+
+    Python keeps such bytes as halves of surrogate pairs, and a file that is opened by
+    ``errors="surrogateescape"`` gets the name's own bytes.
+    """
+    return re.sub("[^\udc80-\udcff]+", lambda m: printable(m[0], len(m[0])), text)
 
 
 def _is_formula(text: str) -> bool:

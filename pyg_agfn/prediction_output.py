@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import TextIO
 
 from rich.cells import cell_len, set_cell_size
 
-from pyg_agfn.csv_text import csv_row
+from pyg_agfn.csv_text import csv_row, on_one_line
 from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction, Reference
 
@@ -114,8 +113,7 @@ class CsvWriter(Writer):
     def _text(self, text: str) -> str:
         if not self.bytes_as_they_are:
             return printable(text, len(text))
-        # All but bytes that are no UTF-8, which Python keeps as these halves of surrogate pairs.
-        return re.sub("[^\udc80-\udcff]+", lambda m: printable(m[0], len(m[0])), text)
+        return on_one_line(text)
 
 
 class TableWriter(Writer):

@@ -13,7 +13,7 @@ from pyg_agfn.datasets.bad_data import unique, write_skipped
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.evaluation import Shuffled, compare, extract_features
+from pyg_agfn.evaluation import EvaluationSettings, compare, extract_features
 from pyg_agfn.evaluation.report import (
     Report,
     class_table,
@@ -62,7 +62,7 @@ def main() -> int:
 
     reports: list[Report] = []
     for folder in arguments.checkpoint:
-        reports.append(report_run(folder, arguments, reports[0].shuffles if reports else None))
+        reports.append(report_run(folder, arguments, reports[0].settings if reports else None))
     if arguments.format == "json":
         print(json.dumps([report.as_json() for report in reports], indent=2))
         return 0
@@ -80,10 +80,10 @@ def main() -> int:
     return 0
 
 
-def report_run(folder: Path, arguments: Namespace, shuffles: Shuffled | None) -> Report:
+def report_run(folder: Path, arguments: Namespace, first: EvaluationSettings | None) -> Report:
     """Measures a run and leaves figures and confusion matrix in its folder.
 
-    Draws and seed of its shuffles are those of ``shuffles``, if given, else its own.
+    Draws and seed are those of the ``first`` run, if there is one, else its own.
     """
     run = load_run(folder)
     given = [("--root", arguments.root), ("--eval-split", arguments.eval_split)]
@@ -99,7 +99,7 @@ def report_run(folder: Path, arguments: Namespace, shuffles: Shuffled | None) ->
             printable(f"evaluate.py: left out: {len(skipped)} bad rows or images, see {path}"),
             file=sys.stderr,
         )
-    shuffles = shuffles or Shuffled(options.batch_size, options.eval_draws, options.seed)
+    draws, seed = (first.draws, first.seed) if first else (options.eval_draws, options.seed)
     fabric = make_fabric(options)
     # In training's layout, whose sums a GPU may round otherwise.
     layout = torch.channels_last
@@ -107,27 +107,24 @@ def report_run(folder: Path, arguments: Namespace, shuffles: Shuffled | None) ->
     bank = None if run.references is None else run.references.bank.to(fabric.device)
     batches = Batches(test, options.batch_size, fabric.device)
     features = extract_features(model, batches, fabric.autocast())
-    report = make_report(
-        folder.name,
-        run.card.classes,
-        model,
+    settings = EvaluationSettings(
         bank,
-        features,
-        test.labels,
         arguments.batch_size or options.batch_size,
-        arguments.draws or shuffles.draws,
-        shuffles.seed if arguments.seed is None else arguments.seed,
+        arguments.draws or draws,
+        seed if arguments.seed is None else arguments.seed,
     )
+    classes = run.card.classes
+    report = make_report(folder.name, classes, model, features, test.labels, settings)
     write_json(folder / "evaluation.json", report.as_json())
-    if len(run.card.classes) > MOST_CLASSES:
+    if len(classes) > MOST_CLASSES:
         print(
-            f"evaluate.py: no picture of the confusion matrix of {len(run.card.classes):,} classes;"
+            f"evaluate.py: no picture of the confusion matrix of {len(classes):,} classes;"
             f" {printable(str(folder))}/evaluation.json has its counts",
             file=sys.stderr,
         )
         return report
-    title = f"{folder.name}: % of each true class, by the bank"
-    plot_confusion(report.scores.confusion, run.card.classes, folder / "evaluation.png", title)
+    title = f"{folder.name}: % of each true class, inductive (reference bank)"
+    plot_confusion(report.scores.confusion, classes, folder / "evaluation.png", title)
     return report
 
 

@@ -1,16 +1,29 @@
-"""Evaluation that says in which company each image was classified."""
+"""Evaluation that says in which batch composition each image was classified."""
 
 from pyg_agfn.evaluation.features import extract_features
+from pyg_agfn.evaluation.label_issues import (
+    LabelIssue,
+    LabelIssues,
+    find_label_issues,
+    label_issue_scores,
+)
 from pyg_agfn.evaluation.leakage import LeakageReport, audit_batch_leakage
+from pyg_agfn.evaluation.outcomes import (
+    Outcome,
+    batch_leakage,
+    evaluate,
+    evaluate_protocols,
+    standard_protocols,
+)
 from pyg_agfn.evaluation.protocols import (
+    HEADLINE,
     Bank,
     ClassSorted,
-    Outcome,
+    EvaluationSettings,
     Protocol,
     Shuffled,
     Single,
-    evaluate,
-    standard_protocols,
+    joins_images,
 )
 from pyg_agfn.evaluation.scores import (
     Comparison,
@@ -22,9 +35,13 @@ from pyg_agfn.evaluation.scores import (
 )
 
 __all__ = [
+    "HEADLINE",
     "Bank",
     "ClassSorted",
     "Comparison",
+    "EvaluationSettings",
+    "LabelIssue",
+    "LabelIssues",
     "LeakageReport",
     "Outcome",
     "Protocol",
@@ -32,9 +49,14 @@ __all__ = [
     "Shuffled",
     "Single",
     "audit_batch_leakage",
+    "batch_leakage",
     "compare",
     "evaluate",
+    "evaluate_protocols",
     "extract_features",
+    "find_label_issues",
+    "joins_images",
+    "label_issue_scores",
     "memorized_share",
     "paired_p_value",
     "score",

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.registry import FORMER_NAMES, METHODS
 from pyg_agfn.runs.files import check_file, read_json
 from pyg_agfn.visualization.fonts import drawn_text
-from pyg_agfn.visualization.palette import METHOD_STYLES, class_color
+from pyg_agfn.visualization.palette import class_color, method_style
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -83,11 +84,13 @@ def plot_learning_curves(
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.add_subplot()
         for number, (method, history) in enumerate(histories.items()):
-            style = METHOD_STYLES.get(method, {"color": class_color(number)})
+            # Of several runs of one method each is called by its folder too.
+            known = FORMER_NAMES.get(method, method)
+            style = method_style(known) if known in METHODS else {"color": class_color(number)}
             epochs = [epoch["epoch"] for epoch in history]
             test = [epoch["test_accuracy"] for epoch in history]
             train = [epoch["train_accuracy"] for epoch in history]
-            name = shown(method, 60)
+            name = shown(known, 60)
             headline = f" (bank: {bank[method]:.1%})" if method in bank else ""
             axes.plot(epochs, test, **style, linewidth=2.5, label=f"{name}, test{headline}")
             axes.plot(epochs, train, **style, linewidth=0.9, label=f"{name}, training labels")

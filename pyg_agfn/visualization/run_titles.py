@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pyg_agfn.registry import FORMER_NAMES
 from pyg_agfn.runs.folder import Run, label_of_folder
 
 
@@ -12,7 +13,8 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
     Raises:
         InputError: A run's ``config.json`` cannot be read.
     """
-    labels = [label_of_folder(run.folder, run.card) for run in runs]
+    given = [label_of_folder(run.folder, run.card) for run in runs]
+    labels = [FORMER_NAMES.get(label, label) for label in given]
     count = Counter(labels)
     return [
         label if count[label] == 1 else f"{label} ({run.folder})"

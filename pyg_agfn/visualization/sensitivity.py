@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pyg_agfn.visualization.palette import CLASS_MARKERS, METHOD_STYLES
+from pyg_agfn.visualization.palette import CLASS_MARKERS, method_style
 
 #: Accuracies, one a seed, by method and batch size or backbone.
 BySize = Mapping[str, Mapping[int, Sequence[float]]]
@@ -30,7 +30,7 @@ def plot_sensitivity(
     for method, sizes in by_batch.items():
         ordered = sorted(sizes)
         means = [100 * statistics.mean(sizes[size]) for size in ordered]
-        left.plot(ordered, means, marker="o", label=method, linewidth=2.5, **METHOD_STYLES[method])
+        left.plot(ordered, means, marker="o", label=method, linewidth=2.5, **method_style(method))
         for size in ordered:
             _range(left, size, sizes[size])
     left.set_xscale("log", base=2)
@@ -47,7 +47,7 @@ def plot_sensitivity(
     names = list(dict.fromkeys(name for found in by_backbone.values() for name in found))
     step = 0.5 / max(len(by_backbone), 1)
     for place, (method, found) in enumerate(by_backbone.items()):
-        style = {**METHOD_STYLES[method], "linestyle": ""}
+        style = {**method_style(method), "linestyle": ""}
         marker = CLASS_MARKERS[place % len(CLASS_MARKERS)].matplotlib
         columns = [position for position, name in enumerate(names) if name in found]
         shift = (place - (len(by_backbone) - 1) / 2) * step

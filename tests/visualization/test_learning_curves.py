@@ -5,18 +5,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import ROWS
 from pyg_agfn.visualization.learning_curves import (
     bank_accuracy,
     plot_learning_curves,
     read_history,
 )
-from pyg_agfn.visualization.palette import METHOD_STYLES
-
-
-def test_every_row_of_a_table_has_a_style_of_its_own():
-    assert list(METHOD_STYLES) == list(ROWS)
-    assert len({style["color"] for style in METHOD_STYLES.values()}) == len(ROWS)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,11 @@ def predict(
             weights that are out of all proportion give it.
         OutOfMemoryError: There is not the memory for an image.
     """
+    if run.card.own_transforms:
+        raise InputError(
+            "the model was trained on images that transforms in Python made: make them by the same "
+            "transforms, and classify them by TrainingResult.load(folder).predict(images)"
+        )
     batch_size = _fitting(run, batch_size)
     named: list[Path] = []
     images: list[Pixels] = []

@@ -45,7 +45,7 @@ CUSTOM_BACKBONE = "custom"
 FORMAT = 1
 
 #: Fields of ``model.json`` that older runs do not have.
-LATER = ("resize", "white_integer", "white_float", "plugin")
+LATER = ("resize", "white_integer", "white_float", "own_transforms", "plugin")
 
 #: Most of anything that a card counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
@@ -75,6 +75,8 @@ class ModelConfig:
         resize: How images of another shape were brought to this size.
         white_integer, white_float: What was white in images of more than 8 bits; null: there were
             none.
+        own_transforms: Whether the images were made by transforms of the user's own, so that image
+            files cannot be classified.
         plugin: Modules outside the package that registered the method or the backbone. They are
             named to the user, and never imported.
         format: Version of the run folder.
@@ -99,6 +101,7 @@ class ModelConfig:
     resize: Resize = "stretch"
     white_integer: int | None = None
     white_float: int | None = None
+    own_transforms: bool = False
     plugin: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -334,6 +337,7 @@ def _read_config(path: Path) -> ModelConfig:
         and len(set(classes)) == len(classes),
         "channels": content["channels"] in (1, 3) and _is_size(content["channels"]),
         "resize": content["resize"] in get_args(Resize),
+        "own_transforms": isinstance(content["own_transforms"], bool),
         "white_integer": _is_white(content["white_integer"], WHITE_INTEGERS),
         "white_float": _is_white(content["white_float"], WHITE_FLOATS),
         **{name: _is_size(content[name]) for name in sizes},

@@ -1,6 +1,5 @@
 """Checkpoints of a run that is not finished: whole or not there, and never unpickled."""
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -11,8 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.datasets.image_batch import ImageBatches
 from pyg_agfn.distributed import rank
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.methods.method import Method, StepOutput
@@ -32,6 +30,7 @@ from pyg_agfn.training.checkpoint_schema import (
     settings_with_rates,
 )
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.interruption import Interruption
 from pyg_agfn.training.options import TrainOptions
 
@@ -65,7 +64,7 @@ class TrainingState:
     model: BaselineClassifier
     descent: CoordinateDescent
     method: Method
-    batches: Batches
+    batches: ImageBatches
     totals: dict[str, Tensor] = field(default_factory=dict)
     epoch: int = 1
     seconds: float = 0.0
@@ -113,12 +112,12 @@ class Saver:
     Args:
         folder: The run folder; without one nothing is written.
         state: What is saved.
-        train: Training images, told apart by :func:`fingerprint`.
+        train: Training images, told apart by their fingerprint.
         options: How often.
     """
 
     def __init__(
-        self, folder: Path | None, state: TrainingState, train: ImageDataset, options: TrainOptions
+        self, folder: Path | None, state: TrainingState, train: TrainingData, options: TrainOptions
     ) -> None:
         self.folder = folder
         self.state = state
@@ -199,7 +198,7 @@ class Saver:
         )
 
 
-def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+def save_checkpoint(path: Path, state: TrainingState, train: TrainingData) -> None:
     """Writes a checkpoint, whole or not at all: the one before it is there until this one is.
 
     Raises:
@@ -214,12 +213,12 @@ def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         "optimizers": [_settings(optimizer) for optimizer in state.descent.optimizers],
         "schedule": state.descent.schedule.state_dict(),
         "scaler": state.descent.scaler.state_dict(),
-        "data": fingerprint(train),
+        "data": train.fingerprint(),
     }
     write_tensors(path, tensors, {"state": json.dumps(facts)})
 
 
-def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+def load_checkpoint(path: Path, state: TrainingState, train: TrainingData) -> None:
     """Puts everything back to where :func:`save_checkpoint` was called.
 
     Raises:
@@ -229,7 +228,7 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         found = read_header(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["state"])
-        if facts["data"] != fingerprint(train):
+        if facts["data"] != train.fingerprint():
             raise InputError(
                 f"{path}: the training images or labels are not those that the run began "
                 "with; give them back, or begin a new run"
@@ -241,14 +240,6 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         raise
     except Exception as error:  # whatever a file that is none of ours leads to
         raise tensor_file_error(path, error) from None
-
-
-def fingerprint(data: ImageDataset) -> str:
-    """Of which images a data set has, in which order, and of their labels."""
-    digest = hashlib.sha256(repr((tuple(data.images.shape), data.classes)).encode())
-    digest.update("\0".join(data.names).encode("utf-8", "surrogateescape"))
-    digest.update(data.labels.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -276,8 +267,8 @@ def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, T
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
     expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
     if any(name.startswith("best.") for name in found):
-        kept = state.method.inference_model().state_dict()
-        expected |= {f"best.{name}": spec_of(tensor) for name, tensor in kept.items()}
+        best = state.method.inference_model().state_dict()
+        expected |= {f"best.{name}": spec_of(tensor) for name, tensor in best.items()}
     for number, optimizer in enumerate(state.descent.optimizers):
         for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
             for kept in OPTIMIZER_STATE[type(optimizer)]:

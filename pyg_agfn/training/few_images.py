@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from pyg_agfn.cli import flag_of
-from pyg_agfn.runs.folder import GRAPH_METHODS
+from pyg_agfn.registry import METHODS
 from pyg_agfn.training.options import TrainOptions
 
 #: Fewest steps an epoch that a default batch size leaves, down to the smallest batch.
@@ -56,7 +56,8 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
 def changed_defaults(usual: TrainOptions, fitted: TrainOptions) -> str:
     """What of the defaults has changed, as it is typed; empty if nothing has."""
     names = ["batch_size", "epochs"]
-    names += ["pretrain_epochs"] if {*usual.method} & {*GRAPH_METHODS} else []
+    if any("pretrain_epochs" in METHODS[name].options for name in usual.method):
+        names.append("pretrain_epochs")
     return ", ".join(
         f"{flag_of(name)} {getattr(fitted, name)}"
         for name in names

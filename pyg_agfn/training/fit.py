@@ -57,6 +57,7 @@ def describe_model(options: TrainOptions, method: str, data: TrainingData) -> Mo
         resize=options.resize,
         white_integer=data.white.integer,
         white_float=data.white.floating,
+        own_transforms=data.own_transforms,
         plugin=tuple(dict.fromkeys(name for name in plugins if name)),
     )
 

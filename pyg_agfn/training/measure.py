@@ -113,8 +113,9 @@ def make_references(
     )
     batch_size = min(options.batch_size, len(train)) if options.bank_scale else None
     bank = ReferenceBank.from_features(model.agfn, features[chosen], batch_size)
-    members = train.subset(chosen.cpu())
-    return References(bank, members.images, members.labels, members.names)
+    index = chosen.cpu()
+    names = [train.names[i] for i in index.tolist()]
+    return References(bank, train.pixels(index), train.labels[index], names)
 
 
 def graph_parameters(model: BaselineClassifier) -> dict[str, Any]:

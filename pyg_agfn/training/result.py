@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyg_agfn.datasets.batches import to_float
+from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.evaluation import extract_features
+from pyg_agfn.evaluation import EvaluationSettings, extract_features
 from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
@@ -125,20 +125,14 @@ class TrainingResult:
         device = next(self.model.parameters()).device
         batch_size = self.config.batch_size
         features = extract_features(self.model, test.batches(batch_size=batch_size, device=device))
-        bank = None if self.references is None else self.references.bank
         options = self.options or TrainOptions()
-        draws, seed = options.eval_draws, options.seed
-        return make_report(
-            name,
-            self.config.classes,
-            self.model,
-            bank,
-            features,
-            test.labels,
+        settings = EvaluationSettings(
+            None if self.references is None else self.references.bank,
             batch_size,
-            draws,
-            seed,
+            options.eval_draws,
+            options.seed,
         )
+        return make_report(name, self.config.classes, self.model, features, test.labels, settings)
 
     def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelIssues:
         """Training images by how likely their given label is wrong, the likeliest first.

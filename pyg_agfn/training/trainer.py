@@ -14,7 +14,8 @@ from pyg_agfn.methods.method import Method
 from pyg_agfn.training.data import DataLike, as_training_data
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import fit, make_method
-from pyg_agfn.training.options import CUSTOM, TrainOptions, merge_options
+from pyg_agfn.training.merge_options import merge_options
+from pyg_agfn.training.options import CUSTOM, TrainOptions
 from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.training.run_in_folder import run_in_folder
 from pyg_agfn.training.setup import make_fabric

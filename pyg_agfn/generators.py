@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["order", "mirrored view", "bank", "pictures"]
+Purpose = Literal["order", "augmentation", "mirrored view", "workers", "bank", "pictures"]
 
 
 def generator_for(purpose: Purpose, seed: int) -> torch.Generator:

@@ -3,16 +3,20 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.augmentation import to_float
+from pyg_agfn.datasets.batch_order import count_batches, draw_batches
 from pyg_agfn.datasets.image_batch import ImageBatch
-from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.views import ViewMaker
 from pyg_agfn.distributed import own_rows
 from pyg_agfn.generators import generator_for
+
+if TYPE_CHECKING:
+    from pyg_agfn.datasets.image_dataset import ImageDataset
 
 
 class Batches:
@@ -47,7 +51,7 @@ class Batches:
 
     def __init__(
         self,
-        dataset: ImageDataset,
+        dataset: "ImageDataset",
         batch_size: int,
         device: torch.device | str,
         shuffle: bool = False,
@@ -67,7 +71,8 @@ class Batches:
         self.device = device
         self.shuffle = shuffle
         self.generator = generator_for("order", seed)
-        self.maker = ViewMaker(views, augmented, self.generator, seed)
+        self.maker = ViewMaker(views, self.generator, seed)
+        self.augmented = augmented
         #: Batches of the pass so far.
         self.done = 0
         self._skip = 0
@@ -80,15 +85,14 @@ class Batches:
         return len(self.labels)
 
     def __len__(self) -> int:
-        n = self.num_images
-        return n // self.batch_size if self.shuffle else -(-n // self.batch_size)
+        return count_batches(self.num_images, self.batch_size, self.shuffle)
 
     def __iter__(self) -> Iterator[ImageBatch]:
-        n = self.num_images
         self._begin = self.maker.state_dict()
-        order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
-        whole = order.split(self.batch_size)[: len(self)]
-        draws = [self.maker.draw(len(batch)) for batch in whole]
+        whole = draw_batches(
+            self.num_images, self.batch_size, self.generator if self.shuffle else None
+        )
+        draws = [self.maker.draw(len(batch), self.augmented) for batch in whole]
         # Draws are of the whole batch, whatever part of it this process has.
         parts = [own_rows(len(batch)) if self.shuffle else slice(None) for batch in whole]
         own = [batch[part] for batch, part in zip(whole, parts, strict=True)]

@@ -63,7 +63,6 @@ class ViewMaker:
 
     Args:
         names: Views to make.
-        augmented: Pass the images through random_affine and random_erasing.
         generator: Of the augmentation's draws.
         seed: Of the views' draws.
 
@@ -71,18 +70,20 @@ class ViewMaker:
         InputError: There is no such view.
     """
 
-    def __init__(
-        self, names: Sequence[str], augmented: bool, generator: torch.Generator, seed: int
-    ) -> None:
+    def __init__(self, names: Sequence[str], generator: torch.Generator, seed: int) -> None:
         self.views = {name: VIEWS[name] for name in names}
-        self.augmented = augmented
         self.generator = generator
         self.view_generator = generator_for("mirrored view", seed)
 
-    def draw(self, n: int) -> dict[str, Tensor]:
-        """What is drawn for a batch of n, on the CPU, so that every device sees the same."""
+    def draw(self, n: int, augmented: bool) -> dict[str, Tensor]:
+        """What is drawn for a batch of n, on the CPU, so that every device sees the same.
+
+        Args:
+            n: Images in the batch.
+            augmented: Pass them through random_affine and random_erasing.
+        """
         drawn = {}
-        if self.augmented:
+        if augmented:
             drawn["random_affine"] = torch.rand(4, n, generator=self.generator)
             drawn["random_erasing"] = torch.rand(5, n, generator=self.generator)
         elif any(view.erases_images for view in self.views.values()):

@@ -1,6 +1,5 @@
 """Checkpoints of a run that is not finished: whole or not there, and never unpickled."""
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class Saver:
     Args:
         folder: The run folder; without one nothing is written.
         state: What is saved.
-        train: Training images, told apart by :func:`fingerprint`.
+        train: Training images, told apart by their fingerprint.
         options: How often.
     """
 
@@ -212,7 +211,7 @@ def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         "optimizers": [_settings(optimizer) for optimizer in state.descent.optimizers],
         "schedule": state.descent.schedule.state_dict(),
         "scaler": state.descent.scaler.state_dict(),
-        "data": fingerprint(train),
+        "data": train.fingerprint(),
     }
     write_tensors(path, tensors, {"state": json.dumps(facts)})
 
@@ -227,7 +226,7 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         found = read_header(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["state"])
-        if facts["data"] != fingerprint(train):
+        if facts["data"] != train.fingerprint():
             raise InputError(
                 f"{path}: the training images or labels are not those that the run began "
                 "with; give them back, or begin a new run"
@@ -239,14 +238,6 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         raise
     except Exception as error:  # whatever a file that is none of ours leads to
         raise tensor_file_error(path, error) from None
-
-
-def fingerprint(data: ImageDataset) -> str:
-    """Of which images a data set has, in which order, and of their labels."""
-    digest = hashlib.sha256(repr((tuple(data.images.shape), data.classes)).encode())
-    digest.update("\0".join(data.names).encode("utf-8", "surrogateescape"))
-    digest.update(data.labels.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -1,15 +1,46 @@
 """The images of a run: those that its options name, and whatever data a user brings."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.bad_data import read_all
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.loader_data import LoaderData, decode_items
 from pyg_agfn.errors import InputError
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.training.options import TrainOptions
+
+#: What a trainer learns from.
+TrainingData = ImageDataset | LoaderData
+
+
+def as_training_data(
+    data: TrainingData | Dataset[Any] | DataLoader[Any], classes: Sequence[str] | None = None
+) -> TrainingData:
+    """What a user brings, as what a trainer reads.
+
+    A data set of Pillow or ``uint8`` images of one size, without random transforms, is decoded once
+    into an :class:`~pyg_agfn.datasets.ImageDataset`; one of floats and a ``DataLoader`` are read at
+    each pass (:class:`~pyg_agfn.datasets.loader_data.LoaderData`).
+
+    Args:
+        data: Our own data, a map-style ``Dataset`` of (image, label), or a ``DataLoader`` over one.
+        classes: Names of the classes, such as those of the training data for validation data;
+            ``dataset.classes`` if not given, else numbers.
+
+    Raises:
+        InputError: It is none of these, iterable or empty; an item is no (image, label) or of
+            another size; a class has no image. The message names the item.
+    """
+    if isinstance(data, ImageDataset | LoaderData):
+        return data
+    decoded = None if isinstance(data, DataLoader) else decode_items(data, classes)
+    return decoded if decoded is not None else LoaderData(data, classes)
 
 
 def load_datasets(

@@ -27,7 +27,6 @@ from pyg_agfn.datasets.label_list import read_noise_file
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.training import TrainOptions, load_datasets
-from pyg_agfn.training.checkpoint import fingerprint
 
 
 @pytest.fixture(params=KINDS)
@@ -113,12 +112,12 @@ def test_a_run_that_goes_on_sees_the_same_data(tmp_path, cache_dir):
     ferplus_folders(root)
     spoil_ferplus_folders(root)
     options = TrainOptions.for_dataset("ferplus", root=root, skip_bad=True)
-    began = fingerprint(load_datasets(options)[0])
-    assert fingerprint(load_datasets(options)[0]) == began
+    began = load_datasets(options)[0].fingerprint()
+    assert load_datasets(options)[0].fingerprint() == began
     shutil.rmtree(cache_dir)
-    assert fingerprint(load_datasets(options)[0]) == began
+    assert load_datasets(options)[0].fingerprint() == began
     Image.fromarray(face(9)).save(root / "FER2013Train" / "fer0000009.png")
-    assert fingerprint(load_datasets(options)[0]) != began  # --resume says so
+    assert load_datasets(options)[0].fingerprint() != began  # --resume says so
 
 
 def test_a_missing_file_that_comes_is_read(tmp_path):

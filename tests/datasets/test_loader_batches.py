@@ -13,6 +13,8 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from pyg_agfn import distributed
+from pyg_agfn.datasets import loader_batches
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.loader_batches import LoaderBatches, make_loader
@@ -274,3 +276,24 @@ def test_labels_that_change_are_refused():
     batches = LoaderBatches(DataLoader(Plain([GOOD] * 3), 3), labels=torch.tensor([0, 0, 2]))
     with pytest.raises(InputError, match="item 2: its label is 0, where it was 2 before"):
         list(batches)
+
+
+def test_processes_share_the_batches_of_one(tiny, monkeypatch):
+    def batches():
+        loader = make_loader(floats(tiny), 20, True, 4)
+        return list(LoaderBatches(loader, views=("mirrored",), seed=4))
+
+    whole, parts = batches(), []
+    for module in (distributed, loader_batches):
+        monkeypatch.setattr(module, "world_size", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        parts.append(batches())
+    for batch, first, second in zip(whole, *parts, strict=True):
+        for name in ("images", "labels", "index"):
+            both = torch.cat([getattr(first, name), getattr(second, name)])
+            assert torch.equal(both, getattr(batch, name))
+        views = torch.cat([part.views["mirrored"] for part in (first, second)])
+        assert torch.equal(views, batch.views["mirrored"])
+    with pytest.raises(InputError, match="several processes cannot share a DataLoader: give its"):
+        LoaderBatches(DataLoader(floats(tiny), 20))

@@ -46,7 +46,7 @@ def test_everything_bad_is_in_one_report(kind, tmp_path):
     with pytest.raises(BadDataError) as error:
         read("train")
     first, *lines = str(error.value).splitlines()
-    assert first.startswith(f"{count} rows or images are bad; mend them, or --skip-bad goes on")
+    assert first.startswith(f"{count} rows or images are bad; fix them, or --skip-bad continues")
     assert len(lines) == 11
     assert lines[-1] == f"  ... and {count - 10} more"
     assert all(str(tmp_path) in line for line in lines[:-1])
@@ -158,7 +158,7 @@ def test_one_bad_image_is_one_line(tmp_path):
     with pytest.raises(BadDataError) as error:
         read("train")
     assert str(error.value).startswith(f"image {file}: cannot be read (")
-    assert str(error.value).endswith("; mend it, or --skip-bad goes on without it")
+    assert str(error.value).endswith("; fix it, or --skip-bad continues without it")
 
 
 def test_both_splits_are_in_one_report(tmp_path):

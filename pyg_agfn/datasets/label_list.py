@@ -94,7 +94,7 @@ def read_noise_file(
             counted.
         notation: How labels are written: ``"names"``, ``"from-0"``, ``"from-1"``; ``"auto"``
             decides by the list.
-        bad: Gathers bad rows, and says whether to go on without them.
+        bad: Gathers bad rows, and says whether to continue without them.
 
     Raises:
         InputError: The file cannot be read, names no training image, or can be understood in

@@ -10,7 +10,7 @@ from pyg_agfn.registry import DATASETS
 
 @dataclass(frozen=True)
 class DatasetReader:
-    """How a data set is read, and what it can be told.
+    """How a data set is read, and which options it takes.
 
     Attributes:
         read: Called as ``read(split, **options)``, with ``root`` and what ``options`` names.

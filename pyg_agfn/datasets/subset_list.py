@@ -27,7 +27,7 @@ def read_subset_list(path: Path, bad: BadData | None = None) -> dict[str, int]:
 
     Args:
         path: The list.
-        bad: Gathers bad rows, and says whether to go on without them.
+        bad: Gathers bad rows, and says whether to continue without them.
 
     Raises:
         InputError: The file cannot be read, or lists no image.

@@ -26,7 +26,7 @@ def spoilt(photos, tmp_path) -> Path:
     """The photos, two of them bad."""
     root = tmp_path / "spoilt"
     shutil.copytree(photos, root)
-    declare(root / "bottom" / "3.png", 10_000, 10_000)  # Pillow would warn, and go on
+    declare(root / "bottom" / "3.png", 10_000, 10_000)  # Pillow would warn, and continue
     (root / "top" / "4.png").write_text("<html>404</html>")
     return root
 
@@ -40,7 +40,7 @@ def test_bad_data_is_a_report_and_exit_code_2(process, spoilt, tmp_path):
     assert done.returncode == 2
     first, *lines = done.stderr.splitlines()
     assert first.startswith(
-        "train_pyg.py: error: 2 rows or images are bad; mend them, or --skip-bad"
+        "train_pyg.py: error: 2 rows or images are bad; fix them, or --skip-bad"
     )
     assert [line.split(": cannot")[0] for line in lines] == [
         f"  image {spoilt}/bottom/3.png",

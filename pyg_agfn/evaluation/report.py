@@ -144,7 +144,8 @@ def protocol_table(report: Report) -> Table:
 
 def _drawn(outcome: Outcome) -> str:
     """How often, from which seed and in batches of what size, as far as the protocol says it."""
-    said = [f"{len(outcome.accuracies)} draws"]
+    draws = len(outcome.accuracies)
+    said = [f"{draws} draw{'s' if draws > 1 else ''}"]
     if hasattr(outcome.protocol, "seed"):
         said[0] += f" from seed {outcome.protocol.seed}"
     if hasattr(outcome.protocol, "batch_size"):

@@ -23,6 +23,7 @@ from pyg_agfn.evaluation.results_table import results_table
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import PROTOCOLS, register_protocol
 from pyg_agfn.training import train_methods
+from pyg_agfn.training.run import resume_run
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BUILT_IN = ["bank", "shuffled", "single", "class_sorted"]
@@ -137,6 +138,21 @@ def test_a_registered_protocol_is_in_every_report_of_a_run(
         else:
             assert "reversed" in printed
             assert "from seed 4" in printed
+
+
+def test_a_run_whose_protocol_fails_is_measured_when_it_is_resumed(registered, tmp_path):
+    quiet = Console(quiet=True)
+    options = small_run(tmp_path / "runs", method=("baseline",))
+    (expected,) = train_methods(options, quiet)
+    registered("faulty", yielding(ValueError("no fold")))
+    with pytest.raises(InputError, match=r"^protocol 'faulty' of .*: ValueError: no fold$"):
+        train_methods(options, quiet)
+    PROTOCOLS.unregister("faulty")
+    folder = options.out / "digits-baseline-noise0.2-seed0-2"
+    assert not (folder / "metrics.json").exists()
+    metrics = resume_run(folder, {}, quiet)
+    assert metrics["accuracy"] == expected["accuracy"]
+    assert metrics["seconds_per_epoch"] > 0
 
 
 def test_several_draws_are_reported_by_mean_and_deviation(registered, measured):

@@ -10,6 +10,7 @@ from pyg_agfn.visualization.learning_curves import (
     plot_learning_curves,
     read_history,
 )
+from pyg_agfn.visualization.palette import method_style
 
 
 @pytest.mark.parametrize(
@@ -47,12 +48,12 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
 def drawn(monkeypatch, tmp_path):
     """The axes of a picture of these accuracies by epoch."""
 
-    def draw(accuracies, **given):
+    def draw(accuracies, method="agfn", **given):
         kept = []
         monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
         names = ("epoch", "test_accuracy", "train_accuracy")
         history = [dict(zip(names, (i, a, a), strict=True)) for i, a in enumerate(accuracies, 1)]
-        plot_learning_curves({"agfn": history}, tmp_path / "a.png", **given)
+        plot_learning_curves({method: history}, tmp_path / "a.png", **given)
         kept[0].draw_without_rendering()
         return kept[0].axes[0]
 
@@ -76,6 +77,13 @@ def test_the_legend_quotes_the_headline_by_its_protocol_or_nothing(drawn):
     assert entries(drawn([0.2, 0.3])) == ["agfn, test", "agfn, training labels"]
     found = entries(drawn([0.2, 0.3], bank={"agfn": 0.964}))
     assert found[0] == "agfn, test (bank: 96.4%)"
+
+
+def test_old_runs_of_the_other_recipe_are_called_as_the_method_is_now(drawn):
+    axes = drawn([0.2, 0.3], method="agfn-best", bank={"agfn-best": 0.5})
+    name = axes.get_legend().get_texts()[0].get_text()
+    assert name == "agfn-nlc, test (bank: 50.0%)"
+    assert axes.lines[0].get_color() == method_style("agfn-nlc")["color"]
 
 
 def test_the_headline_is_that_of_the_metrics(tmp_path):

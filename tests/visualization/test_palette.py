@@ -3,7 +3,17 @@ import itertools
 import numpy as np
 import pytest
 
-from pyg_agfn.visualization.palette import CLASS_COLORS, class_color, class_marker
+from pyg_agfn.errors import InputError
+from pyg_agfn.methods.method import Method
+from pyg_agfn.registry import FORMER_NAMES, METHODS, register_method
+from pyg_agfn.visualization.palette import (
+    CLASS_COLORS,
+    FURTHER_COLORS,
+    class_color,
+    class_marker,
+    further_style,
+    method_style,
+)
 
 #: Machado, Oliveira and Fernandes, *A Physiologically-based Model for Simulation of Color Vision
 #: Deficiency*, 2009: severity 1, on linear RGB.
@@ -50,3 +60,57 @@ def test_ten_classes_are_told_apart(eye, apart):
 
 def test_no_two_of_40_classes_look_the_same():
     assert len({(class_color(k), class_marker(k)) for k in range(40)}) == 40
+
+
+def test_every_method_has_a_style_of_its_own():
+    styles = [method_style(name) for name in METHODS]
+    assert len({style["color"] for style in styles}) == len(METHODS)
+
+
+@pytest.mark.parametrize("eye", ["usual", "protanopia", "deuteranopia", "tritanopia"])
+def test_the_further_colours_are_told_from_each_other_and_from_the_methods(eye):
+    own = [method_style(name)["color"] for name in METHODS]
+    for a, b in itertools.combinations(FURTHER_COLORS, 2):
+        assert np.linalg.norm(seen(a, eye) - seen(b, eye)) > 30
+    for a, b in itertools.product(FURTHER_COLORS, own):
+        assert np.linalg.norm(seen(a, eye) - seen(b, eye)) > 20
+
+
+def test_no_two_of_16_further_styles_look_the_same():
+    assert len({tuple(further_style(place).values()) for place in range(16)}) == 16
+
+
+@pytest.fixture
+def plugins():
+    """Three methods from outside the package: the second brings a colour."""
+
+    class Plain(Method):
+        pass
+
+    class Coloured(Method):
+        color = "#123456"
+        linestyle = "--"
+
+    class Other(Method):
+        pass
+
+    names = ("plain", "coloured", "other")
+    for name, method in zip(names, (Plain, Coloured, Other), strict=True):
+        register_method(name)(method)
+    yield names
+    for name in names:
+        METHODS.unregister(name)
+
+
+def test_a_method_from_outside_has_its_own_style_or_the_free_one_of_its_place(plugins):
+    assert method_style("plain") == further_style(0)
+    assert method_style("coloured") == {"color": "#123456", "linestyle": "--"}
+    assert method_style("other") == further_style(2)
+    with pytest.raises(InputError, match="unknown method 'none'"):
+        method_style("none")
+
+
+def test_a_former_name_has_the_style_of_what_it_is_called_now():
+    for former, now in FORMER_NAMES.items():
+        assert now in METHODS
+        assert method_style(former) == method_style(now)

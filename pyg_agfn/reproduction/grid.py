@@ -1,4 +1,4 @@
-"""Which runs a table or a figure of the paper is made of."""
+"""The runs that make a table or a figure of the paper."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from pyg_agfn.runs.folder import BEST, Method, run_label
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.training.options import PLACES, RECIPES
 
-#: What a table compares: every method, and AGFN by its other recipe.
+#: What a table compares: every method, and AGFN with label correction.
 ROWS: tuple[str, ...] = (*get_args(Method), BEST)
 WITH_AND_WITHOUT = ("baseline", "agfn")
 
@@ -24,12 +24,11 @@ class Target:
 
     Attributes:
         title: What it shows.
-        varied: The options that differ between its runs, and their values in turn; ``None``
-            stands for the value that the user chose.
+        varied: The options that differ between its runs, and the values of each.
         rows: What it compares, of :data:`ROWS`.
-        variants: Or, by its name, what differs in each of its runs.
-        dataset: Its data set where the user names none.
-        any_of: The options of ``varied`` that may be had at other values too.
+        variants: In place of ``varied``: for each run, by its name, the options that differ.
+        dataset: The data set if the user names none.
+        any_of: The options of ``varied`` for which the user may choose other values.
     """
 
     title: str
@@ -40,7 +39,7 @@ class Target:
     any_of: frozenset[str] = frozenset()
 
     def shows(self, found: dict[str, Any]) -> bool:
-        """Whether a run belongs to it, by what it varies."""
+        """Whether a run belongs to it, by the options that it varies."""
         if "noise" in self.any_of and not found.get("noise"):
             return False
         own = set(self.varied) - self.any_of
@@ -48,30 +47,30 @@ class Target:
 
     @property
     def sets(self) -> set[str]:
-        """The options that it sets itself; a recipe's own are set by its rows."""
+        """The options that it sets itself; its rows set those of label correction."""
         changed = {name for variant in self.variants.values() for name in variant}
         return {*self.varied, *changed.difference(RECIPES["best"])}
 
 
-#: The recipe, it without each of its parts, and other settings of them.
+#: Label correction with all parts, without each of its parts, and with other settings of them.
 ABLATION: dict[str, dict[str, Any]] = {
     "all parts": {},
-    "α, β held": {"lr_graph": 0.0},
+    "α, β fixed": {"lr_graph": 0.0},
     "α, β from 1 and 0": {"alpha": 1.0, "beta": 0.0},
     "no teacher": {"teacher": 0.0},
-    "the teacher judges too": {"judges": "both"},
-    "only the teacher judges": {"judges": "teacher"},
+    "label source: teacher and neighbours": {"judges": "both"},
+    "label source: teacher": {"judges": "teacher"},
     "no memory": {"judges": "teacher", "memory": 0},
     "any number of labels corrected": {"correct_at_most": 1.0},
     "labels as given": {"judges": "nobody"},
-    "graph head only": {"heads": "graph"},
-    "both heads": {"heads": "both"},
+    "classifier with graph": {"heads": "graph"},
+    "classifier with and without graph": {"heads": "both"},
     "memory of 512": {"memory": 512},
     "batches of 32": {"batch_size": 32},
-    "graph head only, S = 4": {"heads": "graph", "samples": 4},
+    "classifier with graph, S = 4": {"heads": "graph", "samples": 4},
     "squared error (Eq. 7)": {"loss": "squared-error"},
-    # Few: of a bank that holds all images none is chosen.
-    "bank of the 256 images that the graph trusts most": {
+    # 256 only: a bank that holds all images leaves no choice of members.
+    "bank of the 256 images that agree most with their neighbours": {
         "bank_choice": "agreement",
         "bank_size": 256,
     },
@@ -97,14 +96,14 @@ TARGETS = {
     "figure-4": Target("MNIST, 10% wrong labels", {"noise": (0.1,)}, dataset="mnist"),
     "figure-5": Target("ambiguous images", _CLEAN, WITH_AND_WITHOUT),
     "sweep": Target(
-        "each method by its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
+        "each method at its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
     ),
-    "ablation": Target("the recipe's parts", {}, (BEST,), ABLATION, dataset="digits"),
+    "ablation": Target("the parts of label correction", {}, (BEST,), ABLATION, dataset="digits"),
 }
 
 
 def target_name(table: int | None, figure: int | None, sweep: bool) -> str:
-    """The key of :data:`TARGETS` of a table, a figure or the sweep; of none, the ablation's."""
+    """The key in :data:`TARGETS` of a table, a figure or the sweep; without any, the ablation's."""
     if table:
         return f"table-{table}"
     if figure:
@@ -119,12 +118,12 @@ def grid(
     seeds: Sequence[int],
     chosen_values: dict[str, Sequence[float]] | None = None,
 ) -> list[TrainOptions]:
-    """The runs of a table or figure, each of one row; all of the first seed come first.
+    """The runs of a table or figure, each of one row; those of the first seed come first.
 
-    Of what the table varies, ``chosen_values`` take the place of the table's where they are given.
+    ``chosen_values`` replace the values of the options that the table varies.
 
-    What the base sets of the recipe's own options holds for :data:`BEST` alone; an ``alpha``,
-    ``beta`` or ``lr_graph`` for both recipes.
+    If the base sets options of label correction, they apply to :data:`BEST` only. Its ``alpha``,
+    ``beta`` and ``lr_graph`` apply to AGFN with and without label correction.
     """
     wanted = TARGETS[target]
     chosen = [row for row in wanted.rows if row in rows]
@@ -132,7 +131,7 @@ def grid(
     varied = {**wanted.varied, **(chosen_values or {})}
     for name, values in varied.items():
         settings = [{**setting, name: value} for setting in settings for value in values]
-    if target == "figure-3":  # its bars are Table 5
+    if target == "figure-3":  # its right side shows Table 5
         settings += [{"noise": 0.0, "backbone": name} for name in _BACKBONES["backbone"][1:]]
     if wanted.variants:
         settings = list(wanted.variants.values())
@@ -145,7 +144,7 @@ def grid(
 
 
 def _of_row(row: str, base: TrainOptions) -> dict[str, Any]:
-    """Method and recipe of a row."""
+    """The options that make a row."""
     if row == BEST:
         return {"method": ("agfn",), "recipe": "best", **own_settings(base)}
     shared = ("alpha", "beta", "lr_graph")
@@ -154,7 +153,7 @@ def _of_row(row: str, base: TrainOptions) -> dict[str, Any]:
 
 
 def own_settings(base: TrainOptions) -> dict[str, Any]:
-    """What the best recipe sets itself: its own options that the base has at their defaults."""
+    """The options that label correction sets: those that the base has at their defaults."""
     return {k: v for k, v in RECIPES["best"].items() if getattr(base, k) == _DEFAULTS[k]}
 
 
@@ -166,10 +165,10 @@ def row_of(settings: dict[str, Any]) -> str:
     return run_label(settings["method"][0], settings.get("recipe"))
 
 
-#: Options of a try-out, which ``--quick`` sets itself; and its images.
+#: Options of a try-out, which ``--quick`` sets, and its number of images.
 QUICK = {"epochs": 2, "pretrain_epochs": 1, "bank_size": 256, "eval_draws": 2}
 QUICK_IMAGES = 512
-#: What is said of it in tables and pictures.
+#: How tables and pictures mark it.
 QUICK_MARK = "try-out (--quick)"
 
 
@@ -192,13 +191,13 @@ def is_quick(found: dict[str, Any]) -> bool:
 
 
 def settings(options: TrainOptions) -> dict[str, Any]:
-    """What a run is: its options as JSON has them, but for places."""
+    """The options that define a run, as JSON has them: all but places, device and workers."""
     every = json.loads(json.dumps(dataclasses.asdict(options), default=str))
     return {name: value for name, value in every.items() if name not in PLACES}
 
 
 def same_settings(recorded: dict[str, Any], options: TrainOptions) -> bool:
-    """Whether a recorded run is this one. What it does not name did not exist yet."""
+    """Whether a recorded run has these options. An option that it lacks did not exist yet."""
     return all(recorded.get(name, value) == value for name, value in settings(options).items())
 
 
@@ -209,7 +208,7 @@ def chosen_settings(chosen: dict[str, Any], dataset: str) -> dict[str, Any]:
 
 
 def known_settings(recorded: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """A record's settings; an option that did not exist yet was as it is now by default."""
+    """A record's settings; an option that it lacks has its present default."""
     return {**default_settings(dataset), **recorded}
 
 
@@ -221,9 +220,10 @@ def default_settings(dataset: str) -> dict[str, Any]:
 
 
 def cell_name(options: TrainOptions) -> str:
-    """The name of a run: readable, and another one for other settings.
+    """The name of a run: readable, and different for different settings.
 
-    What is at its default does not enter the name: a new option must not orphan finished runs.
+    Options at their defaults do not enter the name. So a new option leaves the names of finished
+    runs as they are.
     """
     chosen = chosen_settings(settings(options), options.dataset)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Results as Markdown tables: ours beside the paper's, which are marked as quoted."""
+"""Results as Markdown tables, with the paper's figures in a column marked as quoted."""
 
 import json
 import statistics
@@ -29,7 +29,7 @@ from pyg_agfn.training.options import RECIPES
 
 
 class Key(NamedTuple):
-    """What tells the rows of a table apart."""
+    """The settings in which the rows of a table differ."""
 
     name: str
     noise: float
@@ -42,7 +42,7 @@ class Key(NamedTuple):
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
     """The Markdown of a table, Figure 4's accuracies, the sweep or the ablation.
 
-    What was run by different options is in parts.
+    Runs with different options are in separate parts.
 
     Raises:
         InputError: No record belongs to the table.
@@ -92,13 +92,13 @@ def _by_recipe(
 
 
 def _lacks_parts(found: dict[str, Any]) -> bool:
-    """Whether a run is the best recipe without a part, as in the ablation or an older version."""
+    """Whether a run lacks a part of label correction, as in the ablation or in older versions."""
     defaults = default_settings(found["dataset"])
     return any(found[k] == defaults[k] != value for k, value in RECIPES["best"].items())
 
 
 def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:
-    """What a run has in common with the other rows of its table."""
+    """The options that a run has in common with the other rows of its table."""
     common = known_settings(found, dataset)
     if row_of(found) == BEST:
         for name, value in RECIPES["best"].items():
@@ -133,11 +133,11 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
 
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
-    """A row a method, in the methods' order, then what is only quoted."""
+    """One row for each method, in their usual order, then the methods that are only quoted."""
     rows = {method: rows[method] for method in ROWS if method in rows}
     subset = not next(iter(rows.values())).metrics
-    heads = ["method", "bank", "to baseline"]
-    heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
+    heads = ["method", "inductive", "to baseline"]
+    heads += [] if subset else ["shuffled", "leakage", "memorized", "s/epoch"]
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
@@ -163,7 +163,7 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
 
 
 def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
-    lines = ["", "| network | bank | to the backbone alone | shuffled | leak | s/epoch |"]
+    lines = ["", "| network | inductive | to the backbone alone | shuffled | leakage | s/epoch |"]
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
     by_network = {(key.backbone, key.name): row for key, row in rows.items()}

@@ -94,5 +94,5 @@ def test_a_file_that_is_none_is_one_line(tmp_path):
     with pytest.raises(InputError, match="is no file"):
         ResultsFile(tmp_path).records()
     (tmp_path / "results.jsonl").write_text('{"cell": "a", "settings": {}, "subset": []}')
-    with pytest.raises(InputError, match=r"row 1: subset is no name"):
+    with pytest.raises(InputError, match=r"row 1: subset must be a name"):
         ResultsFile(tmp_path / "results.jsonl").records()

@@ -174,7 +174,7 @@ def test_the_images_of_a_list_are_measured_on_the_runs_there_are(faces, base, co
     (subset,) = read_subsets([listed], options, spoken)
     measure_subset(cells, subset, results)
     text = spoken.export_text()
-    assert "3 of 4 images are in the test split; the list's label is another one for 1" in text
+    assert "3 of 4 images are in the test split; 1 have another label in the list" in text
     subsets = [record for record in results.records() if "subset" in record]
     assert [record["cell"] for record in subsets] == [cell_name(c) for c in cells]
     for record in subsets:

@@ -1,4 +1,4 @@
-"""Inputs of fuzz.py: valid documents, files of tensors and images, changed by the fuzzer's bytes."""
+"""Inputs of fuzz.py: valid documents, tensor files and images, changed by the fuzzer's bytes."""
 
 import copy
 import io

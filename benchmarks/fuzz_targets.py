@@ -121,7 +121,7 @@ def image(box: Path) -> Target:
 
 
 def folder(box: Path) -> Target:
-    """A folder of class folders. Up to each NUL, a byte chooses a content and the rest is a name."""
+    """A folder of class folders. For each file a byte chooses its content, and a name follows."""
     contents = [picture(8), picture(8, "jpg"), picture(6), b"", b"GIF89a", b"\xff\xd8\xff"]
 
     def target(data: bytes) -> object:

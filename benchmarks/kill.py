@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/kill.py --kills 20
 
 The run trains on the digits with a checkpoint after every step, so that many kills fall into the
-writing of one (a `.partial` file is left). The script exits with 1 if a weight, an answer or a metric
-is not bitwise identical.
+writing of one (a `.partial` file is left). The script exits with 1 if a weight, an answer or a
+metric is not bitwise identical.
 """
 
 import argparse

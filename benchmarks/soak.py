@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/soak.py --steps 50000
 
 It runs the whole training loop with AGFN: the log, the evaluation after each epoch and a checkpoint
-every few seconds, on 400 digits in batches of 16. The backbone is one small convolution, because the
-rest of the loop is what is tested. The script prints MiB and open files by step. It exits with 1 if a
-line fitted through the second half of the samples rises by more than 2% of the memory over all steps,
-or if files stay open. Linux only.
+every few seconds, on 400 digits in batches of 16. The backbone is one small convolution, because
+the rest of the loop is what is tested. The script prints MiB and open files by step. It fits a line
+through the second half of the samples. It exits with 1 if the line rises by more than 2% of the
+memory over all steps, or if files stay open. Linux only.
 """
 
 import argparse

@@ -142,7 +142,7 @@ def test_a_picture_that_is_there_is_not_written_over_untold(script, trained, tmp
     arguments = [trained["baseline"], "--points", 20, "--out", "mine.pdf"]
     result = script("plot_tsne.py", *arguments)
     assert result.returncode == 2
-    assert "mine.json: is there already; --overwrite replaces it" in result.stderr
+    assert "mine.json: exists already; --overwrite replaces it" in result.stderr
     assert (tmp_path / "mine.json").read_text() == "mine"
     result = script("plot_tsne.py", *arguments, "--overwrite")
     assert result.returncode == 0, result.stderr

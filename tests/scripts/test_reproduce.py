@@ -186,7 +186,7 @@ def test_figures_of_another_folder_are_not_written_over_untold(script, tmp_path)
     arguments = ["--figure", 5, *SMALL, "--pictures", "pictures", "--shard", "1/2"]
     result = script("reproduce.py", *arguments)
     assert result.returncode == 2
-    assert "figure5_digits.json: is there already; --overwrite replaces it" in result.stderr
+    assert "figure5_digits.json: exists already; --overwrite replaces it" in result.stderr
     assert (tmp_path / "pictures" / "figure5_digits.json").read_text() == "mine"
     assert not (tmp_path / "runs" / "reproduce-quick" / "results.jsonl").exists()
 

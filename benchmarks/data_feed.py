@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/data_feed.py --root DATA
 
 FERPlus at 48x48 with augmentation, batches of 256. All pipelines run in turn in one process;
-figures are medians. "usual" is what most code for facial expressions does: a DataLoader whose workers open
-each file with PIL and transform it by torchvision, one by one (crop of the padded image, flip,
-rotation, erasing).
+figures are medians. "usual" is what most code for facial expressions does: a DataLoader whose
+workers open each file with PIL and transform it by torchvision, one by one (crop of the padded
+image, flip, rotation, erasing).
 """
 
 import argparse

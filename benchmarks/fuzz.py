@@ -7,8 +7,8 @@
 atheris (libFuzzer) mutates inputs and follows which lines of ``pyg_agfn`` each one reaches. A
 target may succeed or raise InputError. These are findings: any other exception, more than 20
 seconds on one input, more than 3 GiB, a write outside the target's own folder, an unpickled class,
-a new process, and a connection. Findings are printed, and their inputs are kept in ``--findings``, one
-file each. The script exits with 1 if there are any.
+a new process, and a connection. Findings are printed, and their inputs are kept in ``--findings``,
+one file each. The script exits with 1 if there are any.
 """
 
 import argparse

@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/layer.py
 
 N = 256 samples, 512 features, S = 4 and 8 draws, fp32, one thread. All implementations run in turn
-in one process; figures are medians and ratios. Each computes Eq. 2-6 from the projected features, and
-the gradient of the features, of W, and of alpha and beta over *all* pairs. The one marked "drawn
-pairs" has the gradient of the drawn edges only. "products" are the matrix products that no
+in one process; figures are medians and ratios. Each computes Eq. 2-6 from the projected features,
+and the gradient of the features, of W, and of alpha and beta over *all* pairs. The one marked
+"drawn pairs" has the gradient of the drawn edges only. "products" are the matrix products that no
 implementation can avoid: the similarities, X W and its two gradients, and for each draw A H, A^T G
 and G H^T.
 """

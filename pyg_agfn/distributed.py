@@ -10,7 +10,7 @@ With K processes and a batch of N samples, process r owns N / K of them::
 A process passes its own images through the backbone and computes its own rows of the graph. It
 gathers the rows of the other processes that it needs, and returns their gradient the same way. Each
 process takes its step by the mean of the processes' gradients (:func:`average_gradients`). So its
-loss is the mean over its *own* samples: the mean over the processes is then the mean over the batch.
+loss is the mean over its *own* samples: the mean over the processes then is that over the batch.
 """
 
 import os

@@ -70,7 +70,7 @@ def test_runs_of_other_labels_are_not_drawn_together(script, trained, tmp_path):
     (other / "config.json").write_text(json.dumps({**config, "noise": 0.4}))
     result = script("plot_tsne.py", trained["baseline"], other)
     assert result.returncode == 2
-    assert "other: is of other images or labels" in result.stderr
+    assert "other: has other images or labels" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -83,7 +83,7 @@ def test_runs_of_other_labels_are_not_drawn_together(script, trained, tmp_path):
         (["x", "--seed", str(1 << 32)], "--seed must be 0 to 4294967295"),
         (["x", "--out", "a.webm", "--format", "gif"], "invalid choice: 'gif'"),
         (["x", "--out", "a.bmp"], "a.bmp: a picture's name ends in"),
-        (["x", "--out", "a.png", "--format", "svg"], "both say the ending"),
+        (["x", "--out", "a.png", "--format", "svg"], "both set the ending"),
         (["x", "--out", "."], "is a folder; name the picture in it"),
         (["x", "--out", "/proc/x"], "--out /proc/x.png: cannot be written"),
         (["--out", "/proc/x"], "--out /proc/x.png: cannot be written"),

@@ -147,4 +147,4 @@ def test_odd_values_of_a_finished_run_are_one_line(script, trained, tmp_path, va
     done = script("train_pyg.py", "--resume", run)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.endswith("metrics.json: does not hold what a run measures")
+    assert line.endswith("metrics.json: does not hold the metrics of a run")

@@ -1,4 +1,4 @@
-"""Records of a results file that somebody else wrote."""
+"""Records of a results file from an untrusted source."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_a_good_one_passes():
         record(correct="A"),
         record(correct=""),
         record(metrics=None),
-        with_metric(test_images=10**12),  # would be unpacked to as many bytes
+        with_metric(test_images=10**12),  # as many bytes would be unpacked
         with_metric(test_images=0),
         with_metric(test_images=9.0),
         with_metric(leak="0"),

@@ -118,7 +118,7 @@ def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path
     assert (pictures / "digits_tsne.html").is_file()
     before = (pictures / "digits_tsne.png").read_bytes()
 
-    # One run was interrupted, another is of other options.
+    # One run was interrupted, another has other options.
     folder = tmp_path / "runs" / "digits-agfn-noise0.2-seed0"
     (folder / "metrics.json").unlink()
     other = tmp_path / "runs" / "digits-baseline-noise0.2-seed0"
@@ -151,7 +151,7 @@ def test_a_picture_that_is_there_is_not_written_over_untold(script, trained, tmp
 
 
 def blank(run: Path, folder: Path, value: float) -> Path:
-    """A copy of a run whose weights are all the same, and whose running variances are 0."""
+    """A copy of a run in which all weights are equal and all running variances are 0."""
     shutil.copytree(run, folder)
     path = folder / "model.safetensors"
     tensors = {

@@ -59,7 +59,7 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     from pyg_agfn.reproduction import grid
 
     monkeypatch.setitem(grid.TARGETS, "ablation", few := grid.TARGETS["ablation"])
-    for name in list(few.variants)[2:-1]:  # the last one sets what --quick sets too
+    for name in list(few.variants)[2:-1]:  # the last one sets an option that --quick sets too
         monkeypatch.delitem(few.variants, name)
     small = ["--seeds", "0", "--quick", "--feature-dim", "16"]
     result = script("reproduce.py", "--ablation", *small)
@@ -67,8 +67,8 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     assert "| all parts |" in result.stdout
     assert "| α, β fixed |" in result.stdout
     assert "| bank of the 256 images that agree most with their neighbours |" in result.stdout
-    (held,) = (line for line in result.stdout.splitlines() if "α, β fixed" in line)
-    assert held.endswith("| 8.00 | -4.00 |")
+    (row,) = (line for line in result.stdout.splitlines() if "α, β fixed" in line)
+    assert row.endswith("| 8.00 | -4.00 |")
 
 
 def test_learning_rates_are_run_and_rendered(script, tmp_path):

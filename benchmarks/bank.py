@@ -1,9 +1,9 @@
-"""Accuracy of reference banks by size, members and scaling, and what an image costs with one.
+"""Accuracy of reference banks by size, members and scaling, and the time to classify an image.
 
     .venv/bin/python benchmarks/bank.py --root DATA RUN [RUN ...]
 
-Prints Markdown tables. Speed is a ratio of medians against the same backbone with a plain linear
-classifier, both sides in turn in one run.
+Prints Markdown tables. Speed is the ratio of medians to the same backbone with a linear classifier.
+Both run in turn in one process.
 """
 
 import statistics
@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2)
 
 
 def accuracy_table(run: Run, root: str) -> None:
-    """A row for each choice of members and scaling, a column for each size."""
+    """Prints a row for each choice of members and scaling, a column for each size."""
     options = parse_options(["--config", str(run.folder / "config.json"), "--root", root])
     fabric = make_fabric(options)
     train, test = load_datasets(options)
@@ -37,9 +37,11 @@ def accuracy_table(run: Run, root: str) -> None:
         for part in (train, test)
     )
     batch = run.card.batch_size
-    company = evaluate(Shuffled(batch), model, of_test, test.labels).mean
-    alone = evaluate(Single(), model, of_test, test.labels).mean
-    print(f"\n{run.folder.name}: shuffled batches {100 * company:.2f}, single {100 * alone:.2f}\n")
+    shuffled = evaluate(Shuffled(batch), model, of_test, test.labels).mean
+    single = evaluate(Single(), model, of_test, test.labels).mean
+    print(
+        f"\n{run.folder.name}: shuffled batches {100 * shuffled:.2f}, single {100 * single:.2f}\n"
+    )
     print("| members | s | " + " | ".join(f"M = {size}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
     scalings = {"(N - 1) / M": batch, "1": None}
@@ -64,7 +66,7 @@ def accuracy_table(run: Run, root: str) -> None:
 
 @torch.no_grad()
 def speed_table(run: Run, batch_size: int = 256, repeats: int = 15) -> None:
-    """Milliseconds an image, backbone included."""
+    """Prints milliseconds an image, backbone included."""
     model, card = run.model, run.card
     assert isinstance(model, AGFNClassifier)
     images = torch.randn(batch_size, card.channels, card.height, card.width)

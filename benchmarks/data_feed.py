@@ -1,10 +1,11 @@
-"""What the input side delivers, what training consumes of it, and what the usual pipeline does.
+"""Images a second of our input, of the usual pipeline, and of training.
 
     .venv/bin/python benchmarks/data_feed.py --root DATA
 
-FERPlus at 48x48 with augmentation, batches of 256, all sides in turn in one run, medians. "usual"
-is what FER code does: a DataLoader whose workers open each file with PIL and pass it through
-torchvision's transforms one by one (crop of the padded image, flip, rotation, erasing).
+FERPlus at 48x48 with augmentation, batches of 256. All pipelines run in turn in one process;
+figures are medians. "usual" is what most code for facial expressions does: a DataLoader whose
+workers open each file with PIL and transform it by torchvision, one by one (crop of the padded
+image, flip, rotation, erasing).
 """
 
 import argparse
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
-    """A step of AGFN as a run takes it."""
+    """The training step of AGFN as in a run."""
     card = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48)
     model = card.build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -102,13 +103,13 @@ def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
 
 
 def repeat(batch: Any) -> Iterator[Any]:
-    """The same batch again and again."""
+    """Yields the same batch without end."""
     while True:
         yield batch
 
 
 def trained(step: Callable[..., Any], batches: Any) -> Iterator[Any]:
-    """Yields after each step."""
+    """Takes a step for each batch, and yields after it."""
     for batch in batches:
         yield step(*batch[:3], 1)
 
@@ -116,7 +117,7 @@ def trained(step: Callable[..., Any], batches: Any) -> Iterator[Any]:
 def measure(
     sides: dict[str, Callable[[], Iterator[Any]]], steps: int, rounds: int, device: torch.device
 ) -> dict[str, float]:
-    """Median images a second, from the second batch of a pass on."""
+    """Median images a second. The first batch of each pass is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():

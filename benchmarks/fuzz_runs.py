@@ -33,12 +33,12 @@ from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_ch
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
 
-#: A function of bytes, and inputs to begin with.
+#: A function of bytes, and the first inputs.
 Target = tuple[Callable[[bytes], object], list[bytes]]
 
 
 def make_run(folder: Path) -> None:
-    """A run with a bank of three images."""
+    """Writes a run with a bank of three images."""
     torch.manual_seed(0)
     card = ModelConfig("agfn", "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=4, batch_size=4)
     model = card.build().eval()
@@ -108,7 +108,7 @@ class Tiny(torch.nn.Sequential):
 
 
 def checkpoint(box: Path) -> Target:
-    """A checkpoint in the middle of an epoch, and a step from where it was loaded."""
+    """A checkpoint in the middle of an epoch, loaded and followed by a training step."""
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
     data = ImageDataset(images, np.arange(20) % 2, ["a", "b"], [str(i) for i in range(20)])
     options = TrainOptions.for_dataset("digits", batch_size=4, epochs=3, pretrain_epochs=1)
@@ -156,7 +156,7 @@ def checkpoint(box: Path) -> Target:
 
 
 def predict(box: Path) -> Target:
-    """predict.py on a file of any name and content, with a run that is read each time."""
+    """predict.py on a file of any name and content; the run is read for each input."""
     run, photos = box / "run", box / "photos"
     make_run(run)
     path = Path(__file__).parents[1] / "scripts" / "predict.py"

@@ -1,6 +1,6 @@
-"""What a training step costs with AGFN: baseline, joint and alternate descent, S = 1 and 4, best.
+"""The time of a training step: baseline, AGFN by joint and alternate descent, and agfn-nlc.
 
-ResNet-18 at 48x48, batches of 256. All sides in turn in one run, medians and their ratio:
+ResNet-18 at 48x48, batches of 256. All run in turn in one process; figures are medians and ratios:
 
     .venv/bin/python benchmarks/training_step.py
     .venv/bin/python benchmarks/training_step.py --precision 32-true    # a CPU without bf16
@@ -25,7 +25,7 @@ SIDES = {
     "agfn, joint, S = 4": ("agfn", {"descent": "joint", "samples": 4}),
     "agfn, alternate, S = 1": ("agfn", {}),
     "agfn, alternate, S = 4": ("agfn", {"samples": 4}),
-    "agfn, best recipe": ("agfn", {**RECIPES["best"], "pretrain_epochs": 0}),
+    "agfn-nlc": ("agfn", {**RECIPES["best"], "pretrain_epochs": 0}),
 }
 
 
@@ -67,7 +67,7 @@ def main() -> None:
             side.step(images, labels, index, epoch=1)
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
-            if step >= 2:  # the first ones set up the kernels
+            if step >= 2:  # the first two set up the kernels
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print("| step | ms | to the baseline |\n|---|---|---|")

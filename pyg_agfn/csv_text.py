@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows as it is: names come from files of untrusted sources."""
+"""CSV whose cells no spreadsheet runs as formulas: names come from untrusted sources."""
 
 import csv
 import io
@@ -14,8 +14,8 @@ FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 def csv_row(cells: Iterable[object]) -> str:
     """A row of CSV with its line end, in which no cell is a formula.
 
-    Text that begins as one (``=cmd``) gets an apostrophe in front, by which spreadsheets know text.
-    Numbers, as such or as text, stay as they are.
+    Text that begins like a formula (``=cmd``) gets an apostrophe in front, which marks it as text.
+    Numbers, and text that is a number, stay as they are.
     """
     row = io.StringIO()
     csv.writer(row).writerow(

@@ -7,14 +7,14 @@ import torch
 
 from pyg_agfn.datasets import ImageDataset
 
-# Test processes run side by side, each and those that it starts with one thread.
+# Test processes run in parallel; each has one thread, and so have those that it starts.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
 def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Decoded images go to a folder of the test's own."""
+    """The cache of decoded images is a folder of the test."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("PYG_AGFN_CACHE", str(folder))
     return folder
@@ -22,7 +22,7 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny() -> ImageDataset:
-    """60 images of 8x8 in three classes that a glance tells apart: bright rows."""
+    """60 images of 8x8 in three classes that are easy to classify: bright rows."""
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     images = rng.integers(0, 60, (60, 1, 8, 8), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Options of a run of about a second, which several tests train."""
+"""Options of a run of about a second that several tests train."""
 
 import dataclasses
 from pathlib import Path
@@ -22,5 +22,5 @@ def small_run(out: Path, **given) -> TrainOptions:
         "bank_size": 64,
     }
     own = {name: value for name, value in small.items() if name not in given}
-    # By replace(), as a method without a graph would refuse some of them.
+    # By replace(), because methods without a graph would refuse some of them.
     return dataclasses.replace(TrainOptions.for_dataset("digits", out=out, **given), **own)

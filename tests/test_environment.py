@@ -10,7 +10,7 @@ import yaml
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-#: conda-forge's name for a PyPI package, where it is another one.
+#: conda-forge's name for a PyPI package, if it differs.
 CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "openTSNE": "opentsne",
@@ -18,7 +18,7 @@ CONDA_NAMES = {
     "torch-geometric": "pytorch_geometric",
     "torch-scatter": "pytorch_scatter",
 }
-#: The package that an imported module comes from, where it is called otherwise.
+#: The package of an imported module, if its name differs.
 MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "torch_geometric": "torch-geometric"}
 
 

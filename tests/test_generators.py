@@ -1,4 +1,4 @@
-"""What is drawn for one purpose has nothing to do with which labels are wrong, at the same seed."""
+"""Draws for one purpose are independent of which labels are wrong, at the same seed."""
 
 import itertools
 from typing import get_args

@@ -1,8 +1,8 @@
-"""Every tensor of a step and of a measurement lies where the others do, on a GPU too.
+"""All tensors of a step and of a measurement are on one device, also on a GPU.
 
-No GPU is needed: fake tensors have a device and a shape and no numbers, and an operation on two
-devices raises as it would on a GPU. What is chosen by numbers cannot be followed, so counting wrong
-labels is left out, as are the backward passes.
+No GPU is needed: fake tensors have a device and a shape but no numbers, and an operation on two
+devices raises as on a GPU. Code that depends on numbers cannot be followed. So the estimate of
+wrong labels is left out, and so are the backward passes.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ GPU = torch.device("cuda", 0)
 
 
 class OnGPU:
-    """What a step asks of Fabric."""
+    """The part of Fabric that a step uses."""
 
     device = GPU
 
@@ -58,7 +58,7 @@ def gpu(monkeypatch):
         self.noise_rates[0] = 0.2
 
     monkeypatch.setattr(NeighborLabelCorrection, "estimate_noise_rate", estimate)
-    # A copy of a tensor, as the averaged teacher makes, stays in the mode that it is of.
+    # A copy of a fake tensor, as the averaged teacher makes it, stays in the mode of the tensor.
     monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda self, memo: self, raising=False)
     with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True) as mode:
         yield mode

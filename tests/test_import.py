@@ -1,4 +1,4 @@
-"""What ``import pyg_agfn`` loads, and what it offers."""
+"""What ``import pyg_agfn`` loads and what it exports."""
 
 import subprocess
 import sys

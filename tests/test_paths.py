@@ -1,4 +1,4 @@
-"""Functions that take a path take text as well, and name what is no path."""
+"""Functions that take a path also take text, and name an argument that is not a path."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ from pyg_agfn.training.run import make_run_folder
 from pyg_agfn.visualization.learning_curves import read_history
 from pyg_agfn.visualization.picture_file import check_ending
 
-#: Each ends in an error that names the path, as there is nothing at it.
+#: Each ends in an error that names the path, because nothing exists there.
 READERS: dict[str, Callable[[object], object]] = {
     "FERPlus": FERPlus,
     "RAFDB": RAFDB,

@@ -1,4 +1,4 @@
-"""What README and docs show is so: Python blocks run, commands parse, named things are there."""
+"""README and docs are right: Python blocks run, commands parse, and everything named exists."""
 
 import argparse
 import importlib
@@ -21,20 +21,20 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-TRAINERS = ("train_pyg.py", "reproduce.py")  # what trains reads its own options by TrainOptions
+TRAINERS = ("train_pyg.py", "reproduce.py")  # scripts that train read their options by TrainOptions
 
 
 class ParsedError(BaseException):
-    """Stops a script that has read its command line."""
+    """Stops a script after it has read its command line."""
 
 
 def spans(text: str) -> list[str]:
-    """Code within sentences; a line break in it counts as a space."""
+    """Code within sentences. A line break in it counts as a space."""
     return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
 
 
 def command_lines(text: str) -> list[str]:
-    """Each simple command that is shown, in blocks, in indented lines and within sentences."""
+    """Each simple command in blocks, in indented lines and within sentences."""
     lines = [line for kind, body in FENCE.findall(text) if not kind for line in body.splitlines()]
     lines += re.findall(r"^ {4,}((?:scripts|benchmarks|make|python|torchrun)\b.*)$", text, re.M)
     lines += spans(text)
@@ -42,7 +42,7 @@ def command_lines(text: str) -> list[str]:
 
 
 def script_commands() -> list[tuple[Path, tuple[str, ...]]]:
-    """Scripts and their arguments, without the names alone."""
+    """Scripts with their arguments; names without arguments are left out."""
     found = {}
     for text in TEXTS.values():
         for line in command_lines(text):
@@ -58,7 +58,7 @@ def script_commands() -> list[tuple[Path, tuple[str, ...]]]:
 
 
 def path_of(script: str) -> Path:
-    """A script by its path, or by its name alone."""
+    """A script by its path, or by its name."""
     return ROOT / script if "/" in script else ROOT / "scripts" / script
 
 
@@ -70,7 +70,7 @@ def run(monkeypatch: pytest.MonkeyPatch, script: Path, arguments: tuple[str, ...
 
 
 def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> argparse.Namespace:
-    """What a script's own parser makes of its command line."""
+    """The command line as a script's own parser reads it."""
     parse_args = argparse.ArgumentParser.parse_args
 
     def stop(self, args=None, namespace=None):
@@ -159,7 +159,7 @@ def test_options_exist_and_take_what_they_are_given(name, options):
 
 
 def anchors(text: str) -> set[str]:
-    """The headings of a document as GitHub's links name them."""
+    """The anchors that GitHub gives to the headings of a document."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -218,7 +218,7 @@ def test_commands_for_own_images_run(tmp_path, monkeypatch):
     small += " --feature-dim 16 --eval-draws 1 --bank-size 4 --memory 16"
 
     def run_all(name: str, *more: str, runs: str = "runs/…") -> int:
-        """Every command with that script which needs no other data; how many these are."""
+        """Runs every command of a script that needs no other data; returns their number."""
         count = 0
         for script, arguments in script_commands():
             if script.name == name and any(a in ("photos", runs) for a in arguments):

@@ -1,4 +1,4 @@
-"""Which runs a table or a figure of the paper is made of."""
+"""The runs that make a table or a figure of the paper."""
 
 import dataclasses
 import functools
@@ -41,7 +41,7 @@ class Target:
     any_of: frozenset[str] = frozenset()
 
     def shows(self, found: dict[str, Any]) -> bool:
-        """Whether a run belongs to it, by what it varies."""
+        """Whether a run belongs to it, by the options that it varies."""
         if "noise" in self.any_of and not found.get("noise"):
             return False
         own = set(self.varied) - self.any_of
@@ -62,22 +62,22 @@ class Target:
 #: ``agfn-nlc``, it without each of its parts, and other settings of them.
 ABLATION: dict[str, dict[str, Any]] = {
     "all parts": {},
-    "α, β held": {"lr_graph": 0.0},
+    "α, β fixed": {"lr_graph": 0.0},
     "α, β from 1 and 0": {"alpha": 1.0, "beta": 0.0},
     "no teacher": {"teacher_decay": 0.0},
-    "labels by neighbours and teacher": {"label_source": "both"},
-    "labels by the teacher": {"label_source": "teacher"},
+    "label source: teacher and neighbours": {"label_source": "both"},
+    "label source: teacher": {"label_source": "teacher"},
     "no memory": {"label_source": "teacher", "memory_size": 0},
     "any number of labels corrected": {"max_share": 1.0},
     "labels as given": {"label_source": "given"},
-    "classifier over the graph": {"classifier_inputs": "graph"},
-    "classifier with and without the graph": {"classifier_inputs": "both"},
+    "classifier with graph": {"classifier_inputs": "graph"},
+    "classifier with and without graph": {"classifier_inputs": "both"},
     "memory of 512": {"memory_size": 512},
     "batches of 32": {"batch_size": 32},
-    "classifier over the graph, S = 4": {"classifier_inputs": "graph", "samples": 4},
+    "classifier with graph, S = 4": {"classifier_inputs": "graph", "samples": 4},
     "squared error (Eq. 7)": {"loss": "squared-error"},
-    # Few: of a bank that holds all images none is chosen.
-    "bank of the 256 images that the graph trusts most": {
+    # 256 only: a bank that holds all images leaves no choice of members.
+    "bank of the 256 images that agree most with their neighbours": {
         "bank_choice": "agreement",
         "bank_size": 256,
     },
@@ -103,14 +103,14 @@ TARGETS = {
     "figure-4": Target("MNIST, 10% wrong labels", {"noise": (0.1,)}, dataset="mnist"),
     "figure-5": Target("ambiguous images", _CLEAN, WITH_AND_WITHOUT),
     "sweep": Target(
-        "each method by its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
+        "each method at its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
     ),
     "ablation": Target(f"the parts of {NLC}", {}, (NLC,), ABLATION, dataset="digits"),
 }
 
 
 def target_name(table: int | None, figure: int | None, sweep: bool) -> str:
-    """The key of :data:`TARGETS` of a table, a figure or the sweep; of none, the ablation's."""
+    """The key in :data:`TARGETS` of a table, a figure or the sweep; without any, the ablation's."""
     if table:
         return f"table-{table}"
     if figure:
@@ -125,7 +125,7 @@ def grid(
     seeds: Sequence[int],
     chosen_values: dict[str, Sequence[float]] | None = None,
 ) -> list[TrainOptions]:
-    """The runs of a table or figure, each of one row; all of the first seed come first.
+    """The runs of a table or figure, each of one row; those of the first seed come first.
 
     Of what the table varies, ``chosen_values`` take the place of the table's where they are given.
     """
@@ -135,7 +135,7 @@ def grid(
     varied = {**wanted.varied, **(chosen_values or {})}
     for name, values in varied.items():
         settings = [{**setting, name: value} for setting in settings for value in values]
-    if target == "figure-3":  # its bars are Table 5
+    if target == "figure-3":  # its right side shows Table 5
         settings += [{"noise": 0.0, "backbone": name} for name in _BACKBONES["backbone"][1:]]
     if wanted.variants:
         settings = list(wanted.variants.values())
@@ -152,10 +152,10 @@ def row_of(settings: dict[str, Any]) -> str:
     return str(translate(settings)[0]["method"][0])
 
 
-#: Options of a try-out, which ``--quick`` sets itself; and its images.
+#: Options of a try-out, which ``--quick`` sets, and its number of images.
 QUICK = {"epochs": 2, "pretrain_epochs": 1, "bank_size": 256, "eval_draws": 2}
 QUICK_IMAGES = 512
-#: What is said of it in tables and pictures.
+#: How tables and pictures mark it.
 QUICK_MARK = "try-out (--quick)"
 
 
@@ -178,7 +178,7 @@ def is_quick(found: dict[str, Any]) -> bool:
 
 
 def settings(options: TrainOptions) -> dict[str, Any]:
-    """What a run is: its options as JSON has them, but for places."""
+    """The options that define a run, as JSON has them: all but places, device and workers."""
     every = json.loads(json.dumps(dataclasses.asdict(options), default=str))
     return {name: value for name, value in every.items() if name not in PLACES}
 
@@ -244,9 +244,10 @@ def default_settings(dataset: str, method: str = "") -> dict[str, Any]:
 
 
 def cell_name(options: TrainOptions) -> str:
-    """The name of a run: readable, and another one for other settings.
+    """The name of a run: readable, and different for different settings.
 
-    What is at its default does not enter the name: a new option must not orphan finished runs.
+    Options at their defaults do not enter the name. So a new option leaves the names of finished
+    runs as they are.
     """
     (method,) = options.method
     chosen = chosen_settings(settings(options), options.dataset, method)

@@ -1,4 +1,4 @@
-"""Results as Markdown tables: ours beside the paper's, which are marked as quoted."""
+"""Results as Markdown tables, with the paper's figures in a column marked as quoted."""
 
 import json
 import statistics
@@ -35,7 +35,7 @@ from pyg_agfn.reproduction.rows import (
 
 
 class Key(NamedTuple):
-    """What tells the rows of a table apart."""
+    """The settings in which the rows of a table differ."""
 
     name: str
     noise: float
@@ -48,7 +48,7 @@ class Key(NamedTuple):
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
     """The Markdown of a table, Figure 4's accuracies, the sweep or the ablation.
 
-    What was run by different options is in parts.
+    Runs with different options are in separate parts.
 
     Raises:
         InputError: No record belongs to the table.
@@ -128,8 +128,8 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     """A row a method, in the methods' order, then what is only quoted."""
     rows = {method: rows[method] for method in METHODS if method in rows}
     subset = not next(iter(rows.values())).metrics
-    heads = ["method", "bank", "to baseline"]
-    heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
+    heads = ["method", "inductive", "to baseline"]
+    heads += [] if subset else ["shuffled", "leakage", "memorized", "s/epoch"]
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
@@ -155,7 +155,7 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
 
 
 def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
-    lines = ["", "| network | bank | to the backbone alone | shuffled | leak | s/epoch |"]
+    lines = ["", "| network | inductive | to the backbone alone | shuffled | leakage | s/epoch |"]
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
     by_network = {(key.backbone, key.name): row for key, row in rows.items()}

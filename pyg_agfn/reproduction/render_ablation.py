@@ -63,7 +63,7 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
 
 
 def _variant(found: dict[str, Any]) -> str | None:
-    """Which run of the ablation these settings are."""
+    """The name of the ablation's run with these settings; None if it has no such run."""
     target = TARGETS["ablation"]
     defaults = default_settings(found["dataset"], NLC)
     whole = {name: defaults[name] for name in target.sets}
@@ -76,7 +76,7 @@ def _variant(found: dict[str, Any]) -> str | None:
 
 
 def _table(rows: dict[str, Row]) -> list[str]:
-    heads = ["", "bank", "to all parts", "single", "leak", "memorized", "α", "β"]
+    heads = ["", "inductive", "to all parts", "single", "leakage", "memorized", "α", "β"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     every = rows.get("all parts")
     for name, row in rows.items():

@@ -1,4 +1,4 @@
-"""Each method at several learning rates, in Markdown: none is held to a rate that suits another."""
+"""Each method at several learning rates, in Markdown; each is compared at its own best rate."""
 
 import statistics
 from typing import Any
@@ -19,7 +19,7 @@ from pyg_agfn.reproduction.rows import (
 
 
 def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, float], Row]) -> str:
-    """The table of runs that have all but method, learning rate and seed in common.
+    """The table of runs that differ in method, learning rate and seed only.
 
     Args:
         dataset: Its name.
@@ -44,7 +44,7 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
     command = "sweep"
     if tuple(rates) != TARGETS["sweep"].varied["lr"]:
         command += "".join(f" {rate:g}" for rate in rates)
-    heads = ["method", *(f"{rate:g}" for rate in rates), "best to baseline's", "leak"]
+    heads = ["method", *(f"{rate:g}" for rate in rates), "best to baseline's", "leakage"]
     lines = [recipe_line(command, dataset, recipe, list(chosen.values())), ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for method, found in swept.items():

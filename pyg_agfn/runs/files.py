@@ -1,7 +1,7 @@
-"""The files of a run folder: looked at before memory is taken, written whole or not at all.
+"""The files of a run folder: checked before they are loaded, written completely or not at all.
 
-Nothing is unpickled. A folder may come from a stranger, so a file has to be a file, of a size that
-its kind can have, and what its header says is compared before a tensor is read.
+Nothing is unpickled. A folder may come from an untrusted source. So each file must be a regular
+file within the size limit of its kind, and its header is checked before a tensor is read.
 """
 
 import json
@@ -19,16 +19,16 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError, as_path, printable
 
-#: Most bytes of a JSON file; read, it takes up to some 25 times as many.
+#: Most bytes of a JSON file. In memory it takes up to about 25 times as many.
 JSON_LIMIT = 1 << 20
-#: Most bytes of what stands before the tensors in their file.
+#: Most bytes of the header of a file of tensors.
 HEADER_LIMIT = 8 << 20
-#: What safetensors calls the types that are written here.
+#: The names that safetensors has for the types that are written here.
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
 
 
 class TensorSpec(NamedTuple):
-    """Type, as safetensors calls it, and shape of a tensor."""
+    """The type of a tensor, by its name in safetensors, and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class TensorSpec(NamedTuple):
 
 
 def spec_of(tensor: Tensor) -> TensorSpec:
-    """Type and shape of a tensor."""
+    """The type and shape of a tensor."""
     return TensorSpec(TYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
 
 
@@ -46,7 +46,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        InputError: The file is missing, no file, larger than the limit, or holds no JSON object.
+        InputError: It is missing, no regular file, larger than the limit, or no JSON object.
     """
     path = as_path(path, "path")
     try:
@@ -64,11 +64,13 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
 
 
 def check_file(path: Path) -> int:
-    """The size of a regular file; opening a pipe or a device could wait or read for ever.
+    """The size of a file, which must be a regular one.
+
+    Opening a pipe or a device could wait, or read without end.
 
     Raises:
-        OSError: There is none.
-        ValueError: It is something else.
+        OSError: The file does not exist.
+        ValueError: It is not a regular file.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -95,7 +97,7 @@ def read_header(path: Path) -> dict[str, TensorSpec]:
 
 
 def check_header(path: Path) -> None:
-    """Raises ValueError or OSError where a file of tensors is no file, or its header too long."""
+    """Raises ValueError or OSError if it is no regular file, or if its header is too long."""
     size = check_file(path)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -104,10 +106,10 @@ def check_header(path: Path) -> None:
 
 
 def read_tensors(path: Path, expected: dict[str, TensorSpec]) -> dict[str, Tensor]:
-    """These tensors, after the header was found to say that the file holds them and no others.
+    """The expected tensors; the header must say that the file holds exactly these.
 
     Raises:
-        InputError: The file is missing or broken, or its tensors are others or not finite.
+        InputError: The file is missing or broken, holds other tensors, or one is not finite.
     """
     found = read_header(path)
     for name in sorted(expected.keys() | found.keys()):
@@ -133,7 +135,7 @@ def read_tensors(path: Path, expected: dict[str, TensorSpec]) -> dict[str, Tenso
 
 
 def refuse_links(paths: Iterable[Path]) -> None:
-    """Asked before a run folder is written to: a link there would be written through.
+    """Refuses links in a run folder before it is written to; they would be written through.
 
     Raises:
         InputError: One of them is a symbolic link.
@@ -146,7 +148,7 @@ def refuse_links(paths: Iterable[Path]) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes a file of tensors, whole or not at all.
+    """Writes a file of tensors, completely or not at all.
 
     Raises:
         InputError: It cannot be written.
@@ -156,24 +158,24 @@ def write_tensors(
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file, completely or not at all.
 
     Raises:
         InputError: It cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    # A file name that is no UTF-8 has half surrogate pairs, which JSON has an escape for.
+    # A file name that is not UTF-8 has half surrogate pairs, which JSON can escape.
     _write(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.unlink(missing_ok=True)  # of a process that died
-        with partial.open("xb") as file:  # x: through no link
+        partial.unlink(missing_ok=True)  # left by a process that died
+        with partial.open("xb") as file:  # x: does not follow a link
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # a name must not be on the disk before its content
+            os.fsync(file.fileno())  # the content must be on the disk before the name
         os.replace(partial, path)
     except OSError as error:
         with suppress(OSError):
@@ -182,7 +184,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def tensor_file_error(path: Path, error: Exception) -> InputError:
-    """What to say of a file of tensors that cannot be read."""
+    """The error for a file of tensors that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: there is no such file; the run is not complete")
     return InputError(f"{path}: cannot be read ({error})")

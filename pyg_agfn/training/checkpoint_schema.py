@@ -1,4 +1,4 @@
-"""What a checkpoint says beside its tensors, held against the run before any of it is used."""
+"""Checks of a checkpoint's facts other than tensors, against the run and before they are used."""
 
 import math
 from typing import Any
@@ -7,18 +7,20 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-#: Of each epoch that is done. Without a graph, alpha and beta are null.
+#: The figures of each finished epoch. Without a graph, alpha and beta are null.
 MEASURED = ("epoch", "loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second")
 
-#: What a step moves in a schedule.
+#: The entries of a schedule that a step changes.
 MOVING = ("last_epoch", "_step_count", "_last_lr")
 
 
 def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None:
-    """Where the run is: an epoch up to the one behind the last, and what was measured before it.
+    """Checks the position of the run, and the figures of the epochs before it.
+
+    The epoch is at most one more than the last epoch.
 
     Raises:
-        KeyError, TypeError, ValueError: Something is missing, of another type, or cannot be.
+        KeyError, TypeError, ValueError: An entry is missing, of the wrong type, or impossible.
     """
     epoch, done, seconds = facts["epoch"], facts["done"], facts["seconds"]
     if not (is_count(epoch) and 1 <= epoch <= epochs + 1):
@@ -26,7 +28,7 @@ def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None
     if not (is_count(done) and done <= (num_batches if epoch <= epochs else 0)):
         raise ValueError(f"done is more than {num_batches} steps")
     if not (is_number(seconds) and seconds >= 0) or (done > 0 and seconds == 0):
-        raise ValueError("seconds is no time")
+        raise ValueError("seconds is not a time")
     history = facts["history"]
     if not isinstance(history, list) or len(history) != epoch - 1:
         raise ValueError(f"history is not of {epoch - 1} epochs")
@@ -38,10 +40,10 @@ def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None
 
 
 def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -> None:
-    """Puts a schedule to where it was after that many steps; its form stays the options'.
+    """Sets a schedule to its state after that many steps; the options decide on its form.
 
     Raises:
-        KeyError, TypeError, ValueError: What was saved is not of this schedule.
+        KeyError, TypeError, ValueError: The saved state is not of this schedule.
     """
     current = schedule.state_dict()
     moved = {name: saved[name] for name in MOVING}
@@ -49,14 +51,14 @@ def restore_schedule(schedule: LRScheduler, saved: dict[str, Any], steps: int) -
         raise ValueError("schedule is another one")
     if saved["last_epoch"] != steps:
         raise ValueError(f"schedule is not at step {steps}")
-    schedule.load_state_dict({**current, **moved})  # it asks for the whole state
+    schedule.load_state_dict({**current, **moved})  # it needs the whole state
 
 
 def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:
-    """Puts the scale of ``float16``'s gradients to what it was; there is none in other types.
+    """Restores the scale of ``float16`` gradients; other types have no scale.
 
     Raises:
-        KeyError, TypeError, ValueError: What was saved is none.
+        KeyError, TypeError, ValueError: The saved state is not that of a scaler.
     """
     current = scaler.state_dict()
     if not all(_alike(saved[name], value) and saved[name] >= 0 for name, value in current.items()):
@@ -65,10 +67,10 @@ def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:
 
 
 def settings_with_rates(optimizer: Optimizer, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The optimizer's own settings, which are the options', with the learning rates as saved.
+    """The optimizer's settings, which come from the options, with the saved learning rates.
 
     Raises:
-        KeyError, TypeError, ValueError: There are other groups, or a rate is none.
+        KeyError, TypeError, ValueError: The groups differ, or a learning rate is not a number.
     """
     groups: list[dict[str, Any]] = optimizer.state_dict()["param_groups"]
     if len(saved) != len(groups):
@@ -81,19 +83,19 @@ def settings_with_rates(optimizer: Optimizer, saved: list[dict[str, Any]]) -> li
 
 
 def is_count(value: object) -> bool:
-    """Whether it is a whole number, 0 or more."""
+    """Whether a value is a whole number, 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number that a float can hold."""
+    """Whether a value is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1e300 and math.isfinite(value)
 
 
 def _alike(saved: object, current: object) -> bool:
-    """Whether both are truth values, numbers, or lists of as many numbers."""
+    """Whether both are booleans, numbers, or lists of equally many numbers."""
     if isinstance(current, list):
         return isinstance(saved, list) and len(saved) == len(current) and all(map(is_number, saved))
     if isinstance(current, bool) or isinstance(saved, bool):

@@ -1,4 +1,4 @@
-"""In which number types a run computes, as Lightning Fabric is told."""
+"""The number types of a run, as arguments of Lightning Fabric."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from lightning.fabric.plugins import MixedPrecision
 class Float16Precision(MixedPrecision):
     """Mixed precision in ``float16`` that leaves the scaling of the gradients to the caller.
 
-    Fabric's own scaler is updated with each optimizer's step, and coordinate descent has two
-    optimizers a step. On the CPU, too, for which Fabric takes ``bfloat16`` instead.
+    Fabric updates its own scaler at each optimizer's step, but coordinate descent has two
+    optimizers a step. This class also allows ``float16`` on the CPU, where Fabric takes
+    ``bfloat16``.
     """
 
     def __init__(self, device: str) -> None:
@@ -19,7 +20,10 @@ class Float16Precision(MixedPrecision):
 
 
 def fabric_precision(precision: str, device: str) -> dict[str, Any]:
-    """Arguments of Fabric for an option ``--precision`` and ``--device``, without an index."""
+    """The arguments of Fabric for the options ``--precision`` and ``--device``.
+
+    The device is without an index.
+    """
     if precision != "fp16":
         return {"precision": {"fp32": "32-true", "bf16": "bf16-mixed"}[precision]}
     if device == "auto":

@@ -1,4 +1,4 @@
-"""Predicted images beside the training images that shaped the answers."""
+"""Predicted images, each with the training images that contributed to its prediction."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from pyg_agfn.prediction import Prediction
 from pyg_agfn.runs.folder import References
 from pyg_agfn.visualization.fonts import drawn_text
 
-#: Images and references on a sheet, at most: a picture has less than 65,536 pixels a side.
+#: Most images and references on a sheet, as a picture has less than 65,536 pixels a side.
 MOST_ROWS = 300
 MOST_REFERENCES = 40
 
@@ -19,12 +19,12 @@ MOST_REFERENCES = 40
 def plot_contact_sheet(
     predictions: Sequence[Prediction], references: References | None, path: Path
 ) -> None:
-    """Draws a row for each image: it, its two likeliest classes, and its references.
+    """Draws a row for each image: the image, its two likeliest classes, and its references.
 
     Args:
-        predictions: What to show, the first :data:`MOST_ROWS` of it.
-        references: The run's bank; None where there is none.
-        path: Picture to write; the ending decides on the format.
+        predictions: The predictions; the first :data:`MOST_ROWS` are drawn.
+        references: The run's bank; None if it has none.
+        path: Picture to write; the ending sets the format.
     """
     predictions = predictions[:MOST_ROWS]
     most = max((len(p.references) for p in predictions), default=0)

@@ -1,4 +1,4 @@
-"""Accuracy by epoch, on the training labels as given and on test images."""
+"""Accuracy by epoch, on the given training labels and on the test images."""
 
 import csv
 import textwrap
@@ -16,7 +16,7 @@ from pyg_agfn.visualization.palette import class_color, method_style
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """What each epoch of a run measured, from its log.
+    """The figures of each epoch of a run, from its log.
 
     Raises:
         InputError: The folder has no log.
@@ -33,7 +33,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             for row in rows
         ]
         if not all(0 <= value < 1e9 for epoch in history for value in epoch.values()):
-            raise ValueError("has what is no accuracy")
+            raise ValueError("an accuracy is out of range")
         return history
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; is {folder} a run?") from None
@@ -42,10 +42,10 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 
 def bank_accuracy(folder: Path) -> float | None:
-    """A finished run's headline, 0 to 1; None where the run is not finished.
+    """A finished run's inductive accuracy, 0 to 1; None if the run is not finished.
 
     Raises:
-        InputError: What the run measured cannot be read.
+        InputError: The run's metrics cannot be read.
     """
     path = folder / "metrics.json"
     if not path.exists():
@@ -57,7 +57,7 @@ def bank_accuracy(folder: Path) -> float | None:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: does not hold what a run measures") from None
+        raise InputError(f"{path}: does not hold the metrics of a run") from None
     return accuracy
 
 
@@ -69,15 +69,15 @@ def plot_learning_curves(
 ) -> None:
     """Draws test accuracy by epoch (thick) and accuracy on the given training labels (thin).
 
-    Where training accuracy climbs and test accuracy falls, wrong labels are being memorized.
+    While training accuracy rises and test accuracy falls, the network memorizes wrong labels.
 
     Args:
-        histories: By method, what each epoch measured: ``epoch``, ``test_accuracy`` and
+        histories: By method, the figures of each epoch: ``epoch``, ``test_accuracy`` and
             ``train_accuracy``, 0 to 1.
-        path: Picture to write; the ending decides on the format.
+        path: Picture to write; the ending sets the format.
         title: Headline of the picture.
-        bank: By method, the finished run's headline, 0 to 1. The curves are of another protocol
-            (the test images in one shuffling), so the legend quotes none of their figures.
+        bank: By method, the finished run's inductive accuracy, 0 to 1, for the legend. The curves
+            are of another protocol: the test images in one shuffling.
     """
     bank = bank or {}
     with drawn_text(title, *histories) as shown:

@@ -1,4 +1,4 @@
-"""What runs are called in a picture."""
+"""The titles of runs in a picture."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pyg_agfn.runs.folder import Run, label_of_folder
 
 
 def run_titles(runs: Sequence[Run]) -> list[str]:
-    """Each run's method; with its folder where several are of one method.
+    """Each run's method, followed by its folder if several runs have the same method.
 
     Raises:
         InputError: A run's ``config.json`` cannot be read.

@@ -8,5 +8,5 @@ from pyg_agfn.training import TrainOptions
 
 @pytest.fixture
 def base(tmp_path: Path) -> TrainOptions:
-    """Runs of about a second: the digits, one epoch with the graph and one before it."""
+    """Options of a run of about a second: digits, one epoch before the graph and one with it."""
     return small_run(tmp_path / "out", train_size=256, eval_draws=2)

@@ -63,7 +63,7 @@ def test_only_the_chosen_methods_run(base):
     assert [c.method for c in grid("figure-4", base, ("scn", "agfn"), [0])] == [("scn",), ("agfn",)]
 
 
-def test_a_run_has_the_name_it_had_before_there_were_recipes():
+def test_a_run_has_the_name_it_had_before_label_correction_existed():
     base = TrainOptions.for_dataset("mnist", root=Path("anywhere"))
     names = [cell_name(c) for c in grid("figure-4", base, ("baseline", "label-smoothing"), [0])]
     assert names == [
@@ -72,7 +72,7 @@ def test_a_run_has_the_name_it_had_before_there_were_recipes():
     ]
 
 
-def test_the_best_recipe_is_a_row_of_its_own_and_of_it_alone(base):
+def test_label_correction_is_a_row_of_its_own_with_options_of_its_own(base):
     base = dataclasses.replace(base, teacher=0.5, lr_graph=0.3)
     scn, paper, best = grid("table-1", base, ("agfn-best", "agfn", "scn"), [0])
     assert (best.recipe, best.method, best.memory, best.heads) == ("best", ("agfn",), 4096, "alone")
@@ -104,7 +104,7 @@ def test_a_name_is_of_what_a_run_is_not_of_where(base, tmp_path):
 
 def test_a_new_option_at_its_default_does_not_orphan_a_finished_run(base):
     recorded = settings(base)
-    del recorded["bank_scale"]  # recorded before there was such an option
+    del recorded["bank_scale"]  # recorded before the option existed
     assert same_settings(recorded, base)
 
 

@@ -59,7 +59,7 @@ def test_table_1_has_ours_beside_the_papers_with_the_paired_test():
     assert lines(text, "TransFER") == [["TransFER", "", "", "", "", "", "", "90.83"]]
     assert "AGFN does not lead; it is behind scn by 3.00 points (p = 0.250)." in text
     assert "paper (quoted)" in text
-    assert "| bank |" in text
+    assert "| inductive |" in text
     assert "on 100 images (ferplus, valid split), last epoch, mean over 1 seed:" in text
     assert "--table 1 --dataset ferplus --root DATA --seeds 0 --epochs 14 --lr 0.05" in text
 
@@ -94,7 +94,7 @@ def test_where_nothing_can_be_compared_it_says_what_is_missing(method, missing):
     assert render("table-1", records, "ferplus").endswith(f"\n\n{missing} among these runs.\n")
 
 
-def test_the_best_recipe_stands_beside_the_papers_also_where_that_is_of_an_older_version():
+def test_label_correction_is_a_row_also_beside_records_of_an_older_version():
     new = ("recipe", "teacher", "memory", "judges", "heads", "graph_optimizer")
     records = []
     for options in grid("table-1", ferplus(), ("baseline", "agfn", "agfn-best"), [0]):
@@ -112,11 +112,11 @@ def test_the_best_recipe_stands_beside_the_papers_also_where_that_is_of_an_older
         "**85.00**",
     ]
     assert "AGFN does not lead; it is behind baseline by 10.00 points" in text
-    assert "AGFN by the best recipe leads, ahead of baseline by 5.00 points" in text
+    assert "AGFN with label correction leads, ahead of baseline by 5.00 points" in text
 
 
 @pytest.mark.parametrize("lacking", [{"correct_at_most": 1.0}, {"judges": "nobody"}])
-def test_a_recipe_without_a_part_is_not_averaged_with_the_whole_one(lacking):
+def test_label_correction_without_a_part_is_not_averaged_with_the_whole(lacking):
     records = []
     for options in grid("table-1", ferplus(), ("baseline", "agfn-best"), [0]):
         records.append(record(options, answers(80)))
@@ -128,7 +128,7 @@ def test_a_recipe_without_a_part_is_not_averaged_with_the_whole_one(lacking):
         render("table-1", [record(other, answers(20))], "ferplus")
 
 
-def test_the_ablation_holds_each_run_to_the_whole_recipe():
+def test_the_ablation_compares_each_run_with_all_parts():
     base = TrainOptions.for_dataset("digits")
     records = []
     for options in grid("ablation", base, ROWS, [0, 1]):
@@ -152,7 +152,7 @@ def test_the_ablation_holds_each_run_to_the_whole_recipe():
 
 
 def sweep(right: dict[str, dict[float, dict[int, int]]], **given) -> list[dict]:
-    """Records by method, learning rate and seed, of that many right answers."""
+    """Records by method, learning rate and seed, each with the given number of right answers."""
     base = ferplus(noise=0.2, **given)
     return [
         record(options, answers(count))
@@ -163,7 +163,7 @@ def sweep(right: dict[str, dict[float, dict[int, int]]], **given) -> list[dict]:
     ]
 
 
-def test_the_sweep_holds_each_method_at_its_best_rate_to_the_others_at_theirs():
+def test_the_sweep_compares_the_methods_at_their_best_rates():
     right = {
         "baseline": {0.02: {0: 60}, 0.05: {0: 50}, 0.1: {0: 40}},
         "gce": {0.02: {0: 55}, 0.05: {0: 70}, 0.1: {0: 66}},
@@ -176,7 +176,7 @@ def test_the_sweep_holds_each_method_at_its_best_rate_to_the_others_at_theirs():
     assert lines(text, "baseline")[0][1] == "**60.00, 25.0%**"
     assert lines(text, "agfn-best")[0][3] == "**80.00, 25.0%**"
     p = paired_p_value(answers(80)[None], answers(70)[None])
-    assert f"AGFN by the best recipe leads, ahead of gce by 10.00 points (p = {p:.3f})." in text
+    assert f"AGFN with label correction leads, ahead of gce by 10.00 points (p = {p:.3f})." in text
     assert "scripts/reproduce.py --sweep --dataset ferplus --root DATA --seeds 0 --" in text
     assert " --noise 0.2\n" in text
     assert "--lr" not in text
@@ -204,7 +204,7 @@ def test_runs_that_differ_in_more_than_the_rate_are_no_sweep():
         render("sweep", records, "ferplus")
 
 
-def test_a_row_without_all_seeds_says_so_and_is_held_to_the_baseline_of_its_own():
+def test_a_row_without_all_seeds_says_so_and_is_compared_on_the_seeds_it_has():
     right = {"baseline": {0: 60, 1: 80}, "agfn": {0: 62}}
     records = [
         record(options, answers(right[options.method[0]][options.seed]))
@@ -246,7 +246,7 @@ def test_other_noise_rates_are_parts_too_and_the_command_names_them():
     assert "--noise-rates" not in render("table-2", records[:2], "ferplus")
 
 
-def test_runs_of_another_recipe_are_never_averaged_with_these():
+def test_runs_with_other_options_are_never_averaged_with_these():
     records = [
         record(options, answers(right))
         for epochs, right in ((14, 70), (28, 80))

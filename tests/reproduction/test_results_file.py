@@ -49,7 +49,7 @@ def test_the_last_record_of_a_cell_counts(tmp_path, base):
     assert results.has(base)
     assert [r.get("subset") for r in results.records()] == [None, "occlusion"]
     results.add({**record, "settings": {**settings(base), "lr": 9.0}, "metrics": {}})
-    assert not results.has(base)  # of the same name, but not this run
+    assert not results.has(base)  # the same name, but other settings
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path):

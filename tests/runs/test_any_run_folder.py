@@ -1,4 +1,4 @@
-"""Whatever a file of a run folder holds, it is read or refused in one line."""
+"""Every file of a run folder is read or refused in one line, whatever it holds."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def changed(path: Path, content: bytes) -> Iterator[None]:
 
 
 def refusal(read: Callable[[], None]) -> str:
-    """What is said against it; empty if nothing is."""
+    """The message of the error; empty if there is none."""
     try:
         read()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Files of a run folder that a stranger may have made."""
+"""Files of a run folder from an untrusted source."""
 
 import json
 import os
@@ -48,9 +48,9 @@ def test_json_that_is_made_to_hurt_is_one_line(tmp_path, content, complaint):
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe")  # to open it would wait for a writer
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
     (tmp_path / "folder").mkdir()
-    (tmp_path / "zero").symlink_to("/dev/zero")  # to read it would never end
+    (tmp_path / "zero").symlink_to("/dev/zero")  # reading it would never end
     for name in ("pipe", "folder", "zero"):
         assert "is no file" in complaint_of(read_json, tmp_path / name)
         assert "is no file" in complaint_of(read_header, tmp_path / name)
@@ -101,7 +101,7 @@ def test_complex_tensors_are_refused(tmp_path):
     complaint = complaint_of(
         lambda path: read_tensors(path, {"a": TensorSpec("F32", (1,))}), tmp_path / "a"
     )
-    # safetensors 0.4 knows no such type.
+    # safetensors 0.4 does not know this type.
     assert "is of type C64" in complaint or "cannot be read" in complaint
 
 

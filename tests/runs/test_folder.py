@@ -128,7 +128,7 @@ def test_a_card_that_does_not_fit_is_refused(run, changes, complaint):
 
 
 def test_a_card_of_a_giant_takes_no_memory(run):
-    # Its weights would be 17 GB for the projector alone, and as many for the classifier.
+    # The weights would take 17 GB for the projector and as much for the classifier.
     edit(run / "model.json", feature_dim=1 << 16, classes=[str(i) for i in range(1 << 16)])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match=r"of shape \[.*\] where the model has \[65536"):

@@ -1,4 +1,4 @@
-"""A run as a process: another one at its folder, Ctrl-C, a full disk."""
+"""A run as a process: a second process in its folder, Ctrl-C, a full disk."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def options(out: Path, checkpoint_seconds: float = 1e6) -> TrainOptions:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """The run that nothing stopped."""
+    """A run that was never stopped."""
     out = tmp_path_factory.mktemp("whole")
     train_methods(options(out), QUIET)
     return next(out.iterdir())
@@ -73,7 +73,7 @@ def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
         while not list(out.glob("*/checkpoint.safetensors")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)  # it holds still, and its lock
+        process.send_signal(signal.SIGSTOP)  # it pauses, and keeps its lock
         folder = next(out.iterdir())
         before = content(folder)
         second = script("train_pyg.py", "--resume", folder)
@@ -121,11 +121,11 @@ def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_
 
 
 def test_where_files_cannot_grow_the_last_checkpoint_stays(whole, tmp_path):
-    """The system itself fails a write in its middle, as it does on a full disk."""
+    """The system fails a write in its middle, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     folder = tmp_path / "digits-agfn-noise0.2-seed0"
     try:
-        # Enough for config and log, less than a checkpoint.
+        # Enough for the configuration and the log, but not for a checkpoint.
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
         with pytest.raises(InputError, match=r"checkpoint.* cannot be written \(File too large\)"):
             train_methods(options(tmp_path, checkpoint_seconds=0), QUIET)

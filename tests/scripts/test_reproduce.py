@@ -20,14 +20,14 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     first = script("reproduce.py", "--table", 2, *SMALL)
     assert first.returncode == 0, first.stderr
     assert "**10% wrong labels**" in first.stdout
-    assert "| method | bank | to baseline | shuffled |" in first.stdout
+    assert "| method | inductive | to baseline | shuffled |" in first.stdout
     again = script("reproduce.py", "--table", 2, *SMALL)
     assert again.stdout.count(": has a result") == 4
     table = again.stdout[again.stdout.index("**try-out (--quick)") :]
     assert table in first.stdout
     assert "scripts/reproduce.py --table 2 --dataset digits --seeds 0 --quick --feature" in table
     assert "(p " not in table  # a p-value of a try-out would mean nothing
-    assert "does not tell where AGFN stands" in table
+    assert "does not tell whether AGFN leads" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
     assert len(results.read_text().splitlines()) == 4
 
@@ -59,16 +59,16 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     from pyg_agfn.reproduction import grid
 
     monkeypatch.setitem(grid.TARGETS, "ablation", few := grid.TARGETS["ablation"])
-    for name in list(few.variants)[2:-1]:  # the last one sets what --quick sets too
+    for name in list(few.variants)[2:-1]:  # the last one sets an option that --quick sets too
         monkeypatch.delitem(few.variants, name)
     small = ["--seeds", "0", "--quick", "--feature-dim", "16"]
     result = script("reproduce.py", "--ablation", *small)
     assert result.returncode == 0, result.stderr
     assert "| all parts |" in result.stdout
-    assert "| α, β held |" in result.stdout
-    assert "| bank of the 256 images that the graph trusts most |" in result.stdout
-    (held,) = (line for line in result.stdout.splitlines() if "α, β held" in line)
-    assert held.endswith("| 8.00 | -4.00 |")
+    assert "| α, β fixed |" in result.stdout
+    assert "| bank of the 256 images that agree most with their neighbours |" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if "α, β fixed" in line)
+    assert row.endswith("| 8.00 | -4.00 |")
 
 
 def test_learning_rates_are_run_and_rendered(script, tmp_path):
@@ -76,7 +76,7 @@ def test_learning_rates_are_run_and_rendered(script, tmp_path):
     assert result.returncode == 0, result.stderr
     table = result.stdout[result.stdout.index("**try-out (--quick)") :]
     assert "scripts/reproduce.py --sweep 0.01 0.05 --dataset digits --seeds 0" in table
-    assert "| method | 0.01 | 0.05 | best to baseline's | leak |" in table
+    assert "| method | 0.01 | 0.05 | best to baseline's | leakage |" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
     assert len(results.read_text().splitlines()) == 4
     rendered = script("render_results.py", results, "--sweep", "--dataset", "digits")
@@ -98,7 +98,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         assert base.with_suffix(ending).stat().st_size > 100
     numbers = json.loads(base.with_suffix(".json").read_text())
     if figure == 3:
-        assert set(numbers["bank accuracy by batch size"]["agfn"]) == {"32", "128"}
+        assert set(numbers["inductive accuracy by batch size"]["agfn"]) == {"32", "128"}
         assert set(numbers["by backbone"]["baseline"]) == {"small-cnn", "resnet18"}
     elif figure == 5:
         assert len(numbers["images"]) == 12
@@ -186,7 +186,7 @@ def test_figures_of_another_folder_are_not_written_over_untold(script, tmp_path)
     arguments = ["--figure", 5, *SMALL, "--pictures", "pictures", "--shard", "1/2"]
     result = script("reproduce.py", *arguments)
     assert result.returncode == 2
-    assert "figure5_digits.json: is there already; --overwrite replaces it" in result.stderr
+    assert "figure5_digits.json: exists already; --overwrite replaces it" in result.stderr
     assert (tmp_path / "pictures" / "figure5_digits.json").read_text() == "mine"
     assert not (tmp_path / "runs" / "reproduce-quick" / "results.jsonl").exists()
 

@@ -14,7 +14,7 @@ SMALL += ["--pretrain-epochs", 1, "--feature-dim", 16, "--eval-draws", 2, "--no-
 
 
 def declare(path: Path, width: int, height: int) -> None:
-    """Makes a PNG say that it is of this size."""
+    """Writes a size into the header of a PNG."""
     content = bytearray(path.read_bytes())
     content[16:24] = struct.pack(">II", width, height)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -51,7 +51,7 @@ def test_bad_data_is_a_report_and_exit_code_2(process, spoilt, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_with_skip_bad_the_run_goes_on_and_lists_them(script, spoilt, tmp_path):
+def test_with_skip_bad_the_run_leaves_them_out_and_lists_them(script, spoilt, tmp_path):
     done = script(*train(spoilt), "--skip-bad")
     assert done.returncode == 0, done.stderr
     for method in ("baseline", "agfn"):

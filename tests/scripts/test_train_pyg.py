@@ -1,4 +1,4 @@
-"""The main job, through its own door."""
+"""Training by scripts/train_pyg.py."""
 
 import csv
 import json

@@ -76,7 +76,7 @@ def test_the_legend_quotes_the_headline_by_its_protocol_or_nothing(drawn):
 
     assert entries(drawn([0.2, 0.3])) == ["agfn, test", "agfn, training labels"]
     found = entries(drawn([0.2, 0.3], bank={"agfn": 0.964}))
-    assert found[0] == "agfn, test (bank: 96.4%)"
+    assert found[0] == "agfn, test (inductive: 96.4%)"
 
 
 def test_old_runs_of_the_other_recipe_are_called_as_the_method_is_now(drawn):
@@ -92,5 +92,5 @@ def test_the_headline_is_that_of_the_metrics(tmp_path):
     assert bank_accuracy(tmp_path) == 0.5
     for content in ({}, {"accuracy": 3}, {"accuracy": {"bank": "x"}}, {"accuracy": {"bank": 7}}):
         (tmp_path / "metrics.json").write_text(json.dumps(content))
-        with pytest.raises(InputError, match="does not hold what a run measures"):
+        with pytest.raises(InputError, match="does not hold the metrics of a run"):
             bank_accuracy(tmp_path)

@@ -39,7 +39,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 
 
 def seen(color: str, eye: str) -> np.ndarray:
-    """CIELAB of a colour, as an eye sees it."""
+    """The CIELAB coordinates of a colour, in which distances are perceived differences."""
     rgb = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     x = TO_XYZ @ np.clip(EYES[eye] @ linear, 0, 1) / (0.9505, 1, 1.089)
@@ -54,7 +54,7 @@ def test_ten_classes_are_told_apart(eye, apart):
     for a, b in itertools.combinations(range(len(CLASS_COLORS)), 2):
         distance = np.linalg.norm(seen(class_color(a), eye) - seen(class_color(b), eye))
         assert distance > apart
-        if distance < 25:  # then the markers tell them apart
+        if distance < 25:  # then the markers differ
             assert class_marker(a) != class_marker(b)
 
 

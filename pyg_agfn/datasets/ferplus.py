@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from pyg_agfn.choices import LabelMode as LabelMode
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
@@ -17,7 +18,6 @@ from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
-LabelMode = Literal["plurality", "majority"]
 
 CLASSES = (
     "neutral",

@@ -19,11 +19,17 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from pyg_agfn.choices import BEST as BEST
+from pyg_agfn.choices import GRAPH_METHODS as GRAPH_METHODS
+from pyg_agfn.choices import MAX_REFERENCES as MAX_REFERENCES
+from pyg_agfn.choices import MAX_SIZE as MAX_SIZE
+from pyg_agfn.choices import SIDES as SIDES
+from pyg_agfn.choices import Method as Method
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.methods import SCNClassifier
@@ -39,32 +45,11 @@ from pyg_agfn.runs.files import (
 )
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
-#: In the order of the results' tables.
-Method = Literal[
-    "baseline",
-    "label-smoothing",
-    "gce",
-    "center-loss",
-    "scn",
-    "eac",
-    "threshold-gcn",
-    "agfn",
-]
-#: Methods whose samples see each other.
-GRAPH_METHODS: tuple[Method, ...] = ("threshold-gcn", "agfn")
-
-#: AGFN by ``--recipe best``, in tables and pictures.
-BEST = "agfn-best"
-
 FORMAT = 1
 
 #: Fields of ``model.json`` that older runs do not have.
 LATER = ("resize", "white_integer", "white_float")
 
-#: Most of anything that a card counts, and most references.
-MAX_SIZE = MAX_REFERENCES = 1 << 16
-#: Fewest and most pixels of an image's side.
-SIDES = (4, 2048)
 #: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
 NAMES_LIMIT = 16 << 20
 

@@ -1,20 +1,19 @@
 """AGFN's ``--recipe best``: trained on labels that its graph's neighbours have corrected."""
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_agfn.choices import Heads as Heads
+from pyg_agfn.choices import Judges as Judges
 from pyg_agfn.distributed import world_size
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection, correct_labels
 from pyg_agfn.methods.neighbor_correction.correction import UNKNOWN
 from pyg_agfn.methods.objective import Objective, full_precision
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, mean_teacher
-
-Judges = Literal["nobody", "teacher", "neighbours", "both"]
-Heads = Literal["graph", "alone", "both"]
 
 
 class LabelCorrection(Objective):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyg_agfn.choices import GRAPH_METHODS
 from pyg_agfn.cli import flag_of
-from pyg_agfn.distributed import launched_processes
 from pyg_agfn.errors import InputError
-from pyg_agfn.runs.folder import GRAPH_METHODS
+from pyg_agfn.launch import launched_processes
 
 if TYPE_CHECKING:
     from pyg_agfn.training.options import TrainOptions

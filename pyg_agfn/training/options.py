@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from pyg_agfn.choices import (
+    GRAPH_METHODS,
+    MAX_SIZE,
+    SIDES,
+    Choice,
+    Heads,
+    Judges,
+    LabelMode,
+    Method,
+    Notation,
+    Resize,
+)
 from pyg_agfn.cli import flag_of
-from pyg_agfn.datasets.ferplus import LabelMode
-from pyg_agfn.datasets.image_pixels import Resize
-from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.nn import BACKBONES
-from pyg_agfn.nn.choose_references import Choice
-from pyg_agfn.runs.files import write_json
-from pyg_agfn.runs.folder import GRAPH_METHODS, MAX_SIZE, SIDES, Method
+from pyg_agfn.registry import BACKBONES
+from pyg_agfn.runs.json_files import write_json
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, RECIPES
-from pyg_agfn.training.label_correction import Heads, Judges
 from pyg_agfn.training.option_uses import refuse_without_effect
 from pyg_agfn.training.option_values import converted, describe_type, fits, shown
 

@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from pyg_agfn.choices import SEED_LIMIT as SEED_LIMIT
 from pyg_agfn.evaluation.separation import centered
 
 #: Above this, scikit-learn takes minutes and openTSNE seconds.
@@ -16,8 +17,6 @@ MANY_POINTS = 5000
 COMPONENTS = 50
 #: Fewer points than this have no neighbourhoods: their principal components are shown.
 FEWEST = 4
-#: Seeds that numpy takes are at least 0 and below this.
-SEED_LIMIT = 1 << 32
 
 
 def embed(features: Tensor, seed: int = 0) -> NDArray[Any]:

@@ -43,3 +43,8 @@ SIDES = (4, 2048)
 SEED_LIMIT = 1 << 32
 #: Images on a contact sheet, at most: a picture has less than 65,536 pixels a side.
 MOST_ROWS = 300
+
+
+def run_label(method: str, recipe: object) -> str:
+    """What a run is called beside others: its method, and AGFN's other recipe :data:`BEST`."""
+    return BEST if method == "agfn" and recipe == "best" else method

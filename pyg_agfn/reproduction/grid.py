@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pyg_agfn.runs.folder import BEST, Method, run_label
-from pyg_agfn.training import TrainOptions, load_datasets
-from pyg_agfn.training.options import PLACES, RECIPES
+from pyg_agfn import training
+from pyg_agfn.choices import BEST, Method, run_label
+from pyg_agfn.training.options import PLACES, RECIPES, TrainOptions
 
 #: What a table compares: every method, and AGFN by its other recipe.
 ROWS: tuple[str, ...] = (*get_args(Method), BEST)
@@ -175,7 +175,7 @@ QUICK_MARK = "try-out (--quick)"
 
 def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
-    every = len(load_datasets(dataclasses.replace(base, train_size=None))[0])
+    every = len(training.load_datasets(dataclasses.replace(base, train_size=None))[0])
     size = min(QUICK_IMAGES, every)
     warmup = min(1, base.warmup_epochs)
     return dataclasses.replace(base, train_size=size, warmup_epochs=warmup, **QUICK)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ from pyg_agfn.choices import MAX_REFERENCES as MAX_REFERENCES
 from pyg_agfn.choices import MAX_SIZE as MAX_SIZE
 from pyg_agfn.choices import SIDES as SIDES
 from pyg_agfn.choices import Method as Method
+from pyg_agfn.choices import run_label as run_label
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.methods import SCNClassifier
@@ -177,11 +178,6 @@ class Run:
     card: ModelConfig
     model: BaselineClassifier
     references: References | None
-
-
-def run_label(method: str, recipe: object) -> str:
-    """What a run is called beside others: its method, and AGFN's other recipe :data:`BEST`."""
-    return BEST if method == "agfn" and recipe == "best" else method
 
 
 def label_of_folder(folder: Path, card: ModelConfig) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from pyg_agfn import plugins
 from pyg_agfn.choices import (
     GRAPH_METHODS,
     MAX_SIZE,
@@ -35,9 +36,9 @@ Descent = Literal["alternate", "joint"]
 RecipeName = Literal["paper", "best"]
 
 
-def option(default: Any, help: str, **metadata: Any) -> Any:
-    """A field with its help text for the command line."""
-    return field(default=default, metadata={"help": help, **metadata})
+def option(default: Any, help: str, group: str, **metadata: Any) -> Any:
+    """A field with its help text, and its group on the command line."""
+    return field(default=default, metadata={"help": help, "group": group, **metadata})
 
 
 @dataclass(frozen=True)
@@ -54,101 +55,191 @@ class TrainOptions:
         InputError: A value of another type or out of its range; the message names the option.
     """
 
-    dataset: DatasetName = option("digits", "images to learn")
-    root: Path | None = option(None, "folder of the data set; digits needs none")
+    dataset: DatasetName = option("digits", "images to learn", group="data")
+    root: Path | None = option(None, "folder of the data set; digits needs none", group="data")
     method: tuple[Method, ...] = option(
         ("baseline", "agfn"),
         "one run for each: threshold-gcn is the paper's Baseline-GCN",
+        group="method",
     )
-    noise: float = option(0.0, "share of training labels made wrong, 0 to below 1")
-    noise_file: Path | None = option(None, "list of training labels, 'path label' a line")
+    noise: float = option(0.0, "share of training labels made wrong, 0 to below 1", group="data")
+    noise_file: Path | None = option(
+        None,
+        "list of training labels, 'path label' a line",
+        group="data",
+    )
     noise_labels: Notation = option(
-        "auto", "how --noise-file writes labels: class names, or numbers from 0 or from 1"
+        "auto",
+        "how --noise-file writes labels: class names, or numbers from 0 or from 1",
+        group="data",
     )
-    train_size: int | None = option(None, "train on this many images, drawn with the seed")
-    eval_split: Literal["valid", "test"] = option("test", "images to measure on")
+    train_size: int | None = option(
+        None,
+        "train on this many images, drawn with the seed",
+        group="data",
+    )
+    eval_split: Literal["valid", "test"] = option("test", "images to measure on", group="data")
     label_mode: LabelMode = option(
-        "plurality", "ferplus labels: the class of most votes, or of more than half of them"
+        "plurality",
+        "ferplus labels: the class of most votes, or of more than half of them",
+        group="data",
     )
     skip_bad: bool = option(
-        False, "go on without rows and images that are bad; skipped.csv in the run folder has them"
+        False,
+        "go on without rows and images that are bad; skipped.csv in the run folder has them",
+        group="data",
     )
-    backbone: str = option("resnet18", "feature extractor", choices=BACKBONES)
-    image_size: int | None = option(None, "side of the images in pixels; as stored if not given")
+    backbone: str = option("resnet18", "feature extractor", choices=BACKBONES, group="model")
+    image_size: int | None = option(
+        None,
+        "side of the images in pixels; as stored if not given",
+        group="data",
+    )
     resize: Resize = option(
         "stretch",
         "how images that are not square become so: stretched; cut to the square in their centre; "
         "or whole, between black bars",
+        group="data",
     )
-    augment: bool = option(True, "random crop, flip, small rotation and erasing")
+    augment: bool = option(True, "random crop, flip, small rotation and erasing", group="data")
     batch_size: int = option(
-        256, "images a step, of all processes, and nodes a graph; fewer by default for few images"
+        256,
+        "images a step, of all processes, and nodes a graph; fewer by default for few images",
+        group="optimization",
     )
     epochs: int = option(
-        40, "passes over the training images, pre-training included; more by default for few images"
+        40,
+        "passes over the training images, pre-training included; more by default for few images",
+        group="optimization",
     )
     pretrain_epochs: int = option(
-        10, "epochs before the graph joins the samples; by default no more than leave some with it"
+        10,
+        "epochs before the graph joins the samples; by default no more than leave some with it",
+        group="method",
     )
     warmup_epochs: int = option(
-        0, "epochs in which the learning rate of W rises, where its first steps are too large"
+        0,
+        "epochs in which the learning rate of W rises, where its first steps are too large",
+        group="optimization",
     )
-    samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10")
-    alpha: float = option(1.0, "initial alpha of Eq. 4")
-    beta: float = option(0.0, "initial beta of Eq. 4")
-    threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine")
-    feature_dim: int = option(512, "size of the projected emotional feature vectors")
+    samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10", group="model")
+    alpha: float = option(1.0, "initial alpha of Eq. 4", group="model")
+    beta: float = option(0.0, "initial beta of Eq. 4", group="model")
+    threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine", group="model")
+    feature_dim: int = option(512, "size of the projected emotional feature vectors", group="model")
     recipe: RecipeName = option(
         "paper",
         "agfn to the letter, or with what was found to help (docs/recipe.md); sets the options "
         "from --teacher to --graph-optimizer, and alpha, beta and lr-graph, where not given",
+        group="method",
     )
     teacher: float = option(
-        0.0, "agfn: decay of the running mean of the weights that judges and answers; 0: none"
+        0.0,
+        "agfn: decay of the running mean of the weights that judges and answers; 0: none",
+        group="method",
     )
-    memory: int = option(0, "agfn: past images among which an image's neighbours are found")
-    judges: Judges = option("nobody", "agfn: whose opinion corrects the training labels")
+    memory: int = option(
+        0,
+        "agfn: past images among which an image's neighbours are found",
+        group="method",
+    )
+    judges: Judges = option(
+        "nobody",
+        "agfn: whose opinion corrects the training labels",
+        group="method",
+    )
     correct_at_most: float | None = option(
         1.0,
         "agfn: share of a batch's labels that may be corrected, the most contradicted ones; "
         "--recipe best: as many as the neighbours find to be wrong",
+        group="method",
     )
     heads: Heads = option(
-        "graph", "agfn: learn the answers over the graph, each image's alone, or both"
+        "graph",
+        "agfn: learn the answers over the graph, each image's alone, or both",
+        group="method",
     )
-    graph_optimizer: Literal["sgd", "adam"] = option("sgd", "what updates alpha and beta")
+    graph_optimizer: Literal["sgd", "adam"] = option(
+        "sgd",
+        "what updates alpha and beta",
+        group="optimization",
+    )
     loss: LossName = option(
         "cross-entropy",
         "squared-error is Eq. 7, on probabilities; label-smoothing and gce have their own",
+        group="method",
     )
     descent: Descent = option(
-        "alternate", "update alpha and beta with W held, then W; joint: both from one gradient"
+        "alternate",
+        "update alpha and beta with W held, then W; joint: both from one gradient",
+        group="method",
     )
-    lr: float = option(0.01, "learning rate of W, gamma_1 of Eq. 9; falls to 0 as a cosine")
-    lr_graph: float = option(0.001, "learning rate of alpha and beta, gamma_2 of Eq. 11")
-    momentum: float = option(0.9, "momentum of W")
-    weight_decay: float = option(5e-4, "weight decay of W")
-    eval_draws: int = option(10, "shuffles of the test images that accuracy is measured over")
-    bank_size: int = option(4096, "training images in the reference bank; all if there are fewer")
-    bank_choice: Choice = option("random", "which training images are in the bank")
-    bank_scale: bool = option(True, "scale the bank's edges to a training batch's degree")
+    lr: float = option(
+        0.01,
+        "learning rate of W, gamma_1 of Eq. 9; falls to 0 as a cosine",
+        group="optimization",
+    )
+    lr_graph: float = option(
+        0.001,
+        "learning rate of alpha and beta, gamma_2 of Eq. 11",
+        group="optimization",
+    )
+    momentum: float = option(0.9, "momentum of W", group="optimization")
+    weight_decay: float = option(5e-4, "weight decay of W", group="optimization")
+    eval_draws: int = option(
+        10,
+        "shuffles of the test images that accuracy is measured over",
+        group="evaluation",
+    )
+    bank_size: int = option(
+        4096,
+        "training images in the reference bank; all if there are fewer",
+        group="evaluation",
+    )
+    bank_choice: Choice = option(
+        "random",
+        "which training images are in the bank",
+        group="evaluation",
+    )
+    bank_scale: bool = option(
+        True,
+        "scale the bank's edges to a training batch's degree",
+        group="evaluation",
+    )
     graph_span: Literal["global", "local"] = option(
-        "global", "several processes: one graph of the whole batch, or one of each process's part"
+        "global",
+        "several processes: one graph of the whole batch, or one of each process's part",
+        group="run",
     )
     workers: int = option(
-        2, "threads that read batches ahead, where the images do not fit onto the device; 0: none"
+        2,
+        "threads that read batches ahead, where the images do not fit onto the device; 0: none",
+        group="data",
     )
-    seed: int = option(0, "of weights, data order, augmentation, noise and graphs")
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
+    seed: int = option(0, "of weights, data order, augmentation, noise and graphs", group="run")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", group="run")
     precision: Literal["fp32", "bf16", "fp16"] = option(
-        "fp32", "bf16: mixed precision; fp16: the same for GPUs that are slow with bf16"
+        "fp32",
+        "bf16: mixed precision; fp16: the same for GPUs that are slow with bf16",
+        group="optimization",
     )
     checkpoint_seconds: float = option(
-        30.0, "at most this much work is lost when a run is killed; 0: none, a checkpoint a step"
+        30.0,
+        "at most this much work is lost when a run is killed; 0: none, a checkpoint a step",
+        group="run",
     )
-    profile: bool = option(False, "write a profile of some steps to profile.json and profile.txt")
-    out: Path = option(Path("runs"), "each run makes a folder of its own in here")
-    cache: Path | None = option(None, "folder for decoded images (default: ~/.cache/pyg_agfn)")
+    profile: bool = option(
+        False,
+        "write a profile of some steps to profile.json and profile.txt",
+        group="run",
+    )
+    out: Path = option(Path("runs"), "each run makes a folder of its own in here", group="run")
+    cache: Path | None = option(
+        None,
+        "folder for decoded images (default: ~/.cache/pyg_agfn)",
+        group="data",
+    )
+    plugin: tuple[str, ...] = option((), plugins.HELP, group="run")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -237,7 +328,7 @@ class TrainOptions:
 
 
 #: Options that say where something is, who reads it and what is kept; not what a run is.
-PLACES = ("root", "out", "cache", "device", "workers", "checkpoint_seconds")
+PLACES = ("root", "out", "cache", "device", "workers", "checkpoint_seconds", "plugin")
 
 
 def merge_options(

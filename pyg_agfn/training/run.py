@@ -22,16 +22,16 @@ from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.device import check_device
 from pyg_agfn.distributed import launched_processes, rank
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
+from pyg_agfn.extras import missing
 from pyg_agfn.runs.files import read_json, refuse_links, write_json
 from pyg_agfn.runs.folder import run_label, save_answers, save_model
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
-from pyg_agfn.training.command_line import parse_options
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import Trained, fit
 from pyg_agfn.training.interruption import raised_signals
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import fabric_precision
-from pyg_agfn.visualization.learning_curves import plot_learning_curves
+from pyg_agfn.training.saved_options import load_options
 
 
 def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
-    options = parse_options(["--config", str(config)])
+    options = load_options(config)
     options = dataclasses.replace(options, **given)
     metrics = folder / "metrics.json"
     if metrics.is_file():
@@ -153,6 +153,8 @@ def train_method(
             fabric = make_fabric(options, logger)
             trained = fit(fabric, options, method, train, test, console, folder)
             save_run(folder, trained)
+            if line := missing("matplotlib"):
+                console.print(f"no picture of the learning curve: {line}", soft_wrap=True)
             (folder / CHECKPOINT).unlink(missing_ok=True)
     except Timeout:
         raise InputError(
@@ -304,9 +306,12 @@ def save_run(folder: Path, trained: Trained) -> None:
     """Model, bank, learning curves and, last, the metrics: where they are, the run was finished."""
     save_model(folder, trained.card, trained.model, trained.references)
     save_answers(folder, trained.answers)
-    label = run_label(trained.card.method, trained.metrics["recipe"])
-    bank = {label: trained.metrics["accuracy"]["bank"]}
-    plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
+    if not missing("matplotlib"):
+        from pyg_agfn.visualization.learning_curves import plot_learning_curves
+
+        label = run_label(trained.card.method, trained.metrics["recipe"])
+        bank = {label: trained.metrics["accuracy"]["bank"]}
+        plot_learning_curves({label: trained.history}, folder / "learning_curve.png", bank=bank)
     write_json(folder / "metrics.json", trained.metrics)
 
 

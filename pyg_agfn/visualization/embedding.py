@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyg_agfn.choices import SEED_LIMIT as SEED_LIMIT
 from pyg_agfn.evaluation.separation import centered
+from pyg_agfn.extras import require
 
 #: Above this, scikit-learn takes minutes and openTSNE seconds.
 MANY_POINTS = 5000
@@ -54,6 +55,7 @@ def _tsne(x: NDArray[Any], seed: int) -> NDArray[Any]:
     start = start / start[:, 0].std() * 1e-4
     start += np.random.default_rng(seed).normal(0, 1e-6, start.shape)
     if len(x) > MANY_POINTS:
+        require("openTSNE")
         import openTSNE
 
         many = openTSNE.TSNE(perplexity=perplexity, initialization=start, random_state=seed)

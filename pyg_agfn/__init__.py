@@ -1,13 +1,11 @@
-"""Adaptive Graph-based Feature Normalization (AGFN) for PyTorch Geometric."""
+"""Adaptive Graph-based Feature Normalization (AGFN) for PyTorch Geometric.
 
-import importlib
-import warnings
-from typing import TYPE_CHECKING, Any
+``import pyg_agfn`` imports neither torch nor PyG; whatever is asked for does.
+"""
 
-with warnings.catch_warnings():
-    # Imported here first: PyG scripts functions while it loads, and newer torch deprecates that.
-    warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
-    import torch_geometric  # noqa: F401
+from typing import TYPE_CHECKING
+
+from pyg_agfn.lazy import lazy
 
 if TYPE_CHECKING:
     from pyg_agfn.errors import InputError
@@ -29,27 +27,13 @@ __all__ = [
     "audit_batch_leakage",
 ]
 
-#: Where each name is. It is imported when it is asked for: torchvision, torchmetrics and
-#: scikit-learn take more than a second, and who uses a layer needs none of the evaluation.
-_HOMES = {
-    "AGFN": "nn",
-    "AGFNClassifier": "nn",
-    "InputError": "errors",
-    "LeakageReport": "evaluation",
-    "NeighborLabelCorrection": "methods",
-    "PoissonEdges": "transforms",
-    "ReferenceBank": "nn",
-    "audit_batch_leakage": "evaluation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "errors": ["InputError"],
+        "evaluation": ["LeakageReport", "audit_batch_leakage"],
+        "methods": ["NeighborLabelCorrection"],
+        "nn": ["AGFN", "AGFNClassifier", "ReferenceBank"],
+        "transforms": ["PoissonEdges"],
+    },
+)

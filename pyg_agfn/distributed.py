@@ -13,7 +13,6 @@ process takes its step by the mean of the processes' gradients (:func:`average_g
 loss is the mean over its *own* samples: the mean over the processes then is that over the batch.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,19 +20,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from pyg_agfn.launch import launched_processes as launched_processes
+
 
 def world_size() -> int:
     """Number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def launched_processes() -> tuple[int, int]:
-    """How many processes torchrun has started on this machine and in all.
-
-    It reads the environment, so it works before a process group exists.
-    """
-    here, everywhere = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    return here, everywhere
 
 
 def rank() -> int:

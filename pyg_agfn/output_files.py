@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.runs.files import check_file
+from pyg_agfn.runs.json_files import check_file
 
 #: A folder must have room for this many bytes.
 ROOM = 1 << 20

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -179,11 +180,16 @@ register_protocol = PROTOCOLS.register
 def import_plugin(module: str) -> None:
     """Imports a module that registers something. Only ever called with what the user typed.
 
+    Modules of the current folder are found too, before installed ones.
+
     Raises:
         InputError: There is none, or it cannot be imported.
     """
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     try:
         importlib.import_module(module)
-    except Exception as error:  # whatever a module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
         reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"--plugin {module}: cannot be imported ({reason})") from None
+        hint = "; leave out .py" if module.endswith(".py") else ""
+        raise InputError(f"--plugin {module}: cannot be imported ({reason}){hint}") from None

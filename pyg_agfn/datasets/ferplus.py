@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from pyg_agfn.choices import LabelMode as LabelMode
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
@@ -18,7 +19,6 @@ from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
-LabelMode = Literal["plurality", "majority"]
 
 CLASSES = (
     "neutral",

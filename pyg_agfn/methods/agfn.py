@@ -15,8 +15,9 @@ from pyg_agfn.registry import register_method
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
 if TYPE_CHECKING:
+    from pyg_agfn.choices import Descent
     from pyg_agfn.runs.folder import ModelConfig
-    from pyg_agfn.training.options import Descent, TrainOptions
+    from pyg_agfn.training.options import TrainOptions
 
 #: Options of every method that joins the images of a mini-batch.
 GRAPH_OPTIONS = frozenset(

@@ -1,5 +1,6 @@
 """Layers and models."""
 
+import pyg_agfn.import_pyg  # noqa: F401
 from pyg_agfn.nn.agfn import AGFN
 from pyg_agfn.nn.backbones import SmallCNN, build_backbone
 from pyg_agfn.nn.choose_references import choose_references

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_agfn.registry import DATASETS, METHODS
-from pyg_agfn.training import TrainOptions, load_datasets
+from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.options import PLACES
 from pyg_agfn.training.renamed_options import PAPER_SETTINGS, translate
 
@@ -161,6 +161,8 @@ QUICK_MARK = "try-out (--quick)"
 
 def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
+    from pyg_agfn.training.data import load_datasets  # imports torch
+
     every = len(load_datasets(dataclasses.replace(base, train_size=None))[0])
     size = min(QUICK_IMAGES, every)
     warmup = min(1, base.warmup_epochs)

@@ -4,24 +4,23 @@ Nothing is unpickled. A folder may come from an untrusted source. So each file m
 file within the size limit of its kind, and its header is checked before a tensor is read.
 """
 
-import json
-import os
-import stat
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.errors import InputError, printable
+from pyg_agfn.runs.json_files import JSON_LIMIT as JSON_LIMIT
+from pyg_agfn.runs.json_files import check_file as check_file
+from pyg_agfn.runs.json_files import read_json as read_json
+from pyg_agfn.runs.json_files import refuse_links as refuse_links
+from pyg_agfn.runs.json_files import write_json as write_json
+from pyg_agfn.runs.json_files import write_whole as write_whole
 
-#: Most bytes of a JSON file. In memory it takes up to about 25 times as many.
-JSON_LIMIT = 1 << 20
-#: Most bytes of the header of a file of tensors.
+#: Most bytes of what stands before the tensors in their file.
 HEADER_LIMIT = 8 << 20
 #: The names that safetensors has for the types that are written here.
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
@@ -40,42 +39,6 @@ class TensorSpec(NamedTuple):
 def spec_of(tensor: Tensor) -> TensorSpec:
     """The type and shape of a tensor."""
     return TensorSpec(TYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
-
-
-def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        InputError: It is missing, no regular file, larger than the limit, or no JSON object.
-    """
-    path = as_path(path, "path")
-    try:
-        size = check_file(path)
-        if size > limit:
-            raise ValueError(f"{size:,} bytes, where {limit:,} are the most")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: must be a JSON object")
-    return cast(dict[str, Any], content)
-
-
-def check_file(path: Path) -> int:
-    """The size of a file, which must be a regular one.
-
-    Opening a pipe or a device could wait, or read without end.
-
-    Raises:
-        OSError: The file does not exist.
-        ValueError: It is not a regular file.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is no file")
-    return status.st_size
 
 
 def read_header(path: Path) -> dict[str, TensorSpec]:
@@ -134,17 +97,6 @@ def read_tensors(path: Path, expected: dict[str, TensorSpec]) -> dict[str, Tenso
     return tensors
 
 
-def refuse_links(paths: Iterable[Path]) -> None:
-    """Refuses links in a run folder before it is written to; they would be written through.
-
-    Raises:
-        InputError: One of them is a symbolic link.
-    """
-    for path in paths:
-        if path.is_symlink():
-            raise InputError(f"{path}: is a link, and would be written through; remove it")
-
-
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
@@ -154,33 +106,7 @@ def write_tensors(
         InputError: It cannot be written.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, save(content, metadata))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file, completely or not at all.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    # A file name that is not UTF-8 has half surrogate pairs, which JSON can escape.
-    _write(path, text.encode("utf-8", "backslashreplace"))
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)  # left by a process that died
-        with partial.open("xb") as file:  # x: does not follow a link
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # the content must be on the disk before the name
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_whole(path, save(content, metadata))
 
 
 def tensor_file_error(path: Path, error: Exception) -> InputError:

@@ -25,6 +25,11 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from pyg_agfn.choices import CUSTOM, MAX_PLUGINS
+from pyg_agfn.choices import MAX_REFERENCES as MAX_REFERENCES
+from pyg_agfn.choices import MAX_SIZE as MAX_SIZE
+from pyg_agfn.choices import SIDES as SIDES
+from pyg_agfn.choices import run_label as run_label
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
@@ -39,20 +44,11 @@ from pyg_agfn.runs.files import (
     write_tensors,
 )
 
-#: What stands for a backbone that is a module of the user's own.
-CUSTOM_BACKBONE = "custom"
-
 FORMAT = 1
 
 #: Fields of ``model.json`` that older runs do not have.
 LATER = ("resize", "white_integer", "white_float", "own_transforms", "plugin")
 
-#: Most of anything that a card counts, and most references.
-MAX_SIZE = MAX_REFERENCES = 1 << 16
-#: Most plugins that a run names.
-MAX_PLUGINS = 16
-#: Fewest and most pixels of an image's side.
-SIDES = (4, 2048)
 #: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
 NAMES_LIMIT = 16 << 20
 
@@ -63,7 +59,7 @@ class ModelConfig:
 
     Attributes:
         method: What trained it, a name of :data:`pyg_agfn.registry.METHODS`.
-        backbone: A name of :data:`pyg_agfn.registry.BACKBONES`, or :data:`CUSTOM_BACKBONE`.
+        backbone: A name of :data:`pyg_agfn.registry.BACKBONES`, or :data:`CUSTOM`.
         classes: Names of the classes, in the logits' order.
         channels: 1 for grey images, 3 for RGB.
         height, width: Size of the images in pixels.
@@ -135,7 +131,7 @@ class ModelConfig:
         Raises:
             InputError: There is none, and it is no registered one.
         """
-        if backbone is None and self.backbone == CUSTOM_BACKBONE:
+        if backbone is None and self.backbone == CUSTOM:
             raise InputError(
                 "the backbone is a module of the user's own: load the run in Python, by "
                 "load_run(folder, backbone=module)"
@@ -186,14 +182,6 @@ class Run:
     card: ModelConfig
     model: BaselineClassifier
     references: References | None
-
-
-def run_label(method: str, recipe: object = None) -> str:
-    """What a run is called beside others: its method.
-
-    Runs before version 0.2 have ``agfn-nlc`` as recipe ``best`` of ``agfn``.
-    """
-    return "agfn-nlc" if method == "agfn" and recipe == "best" else method
 
 
 def label_of_folder(folder: Path, config: ModelConfig) -> str:
@@ -330,7 +318,7 @@ def _read_config(path: Path) -> ModelConfig:
     classes = content["classes"]
     good = {
         "method": content["method"] in METHODS,
-        "backbone": content["backbone"] in BACKBONES or content["backbone"] == CUSTOM_BACKBONE,
+        "backbone": content["backbone"] in BACKBONES or content["backbone"] == CUSTOM,
         "classes": isinstance(classes, list)
         and 2 <= len(classes) <= MAX_SIZE
         and all(isinstance(name, str) for name in classes)

@@ -17,13 +17,14 @@ from rich.progress import (
 )
 from torch import nn
 
+from pyg_agfn.choices import CUSTOM
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Protocol, Shuffled, Single, evaluate, extract_features
 from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.registry import BACKBONES, METHODS
-from pyg_agfn.runs.folder import CUSTOM_BACKBONE, ModelConfig
+from pyg_agfn.runs.folder import ModelConfig
 from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
@@ -111,7 +112,7 @@ def fit(
     if fabric.device.type == "cpu" and options.precision == "bf16" and _emulates_bf16():
         console.print("this CPU emulates bf16, which takes many times longer: use --precision fp32")
     (name,) = options.method
-    named = options if backbone is None else options.changed(backbone=CUSTOM_BACKBONE)
+    named = options if backbone is None else options.changed(backbone=CUSTOM)
     config = describe_model(named, name, train)
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
     model = _on_device(config.build(backbone), options, fabric.device)

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyg_agfn.choices import CUSTOM
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError
+from pyg_agfn.launch import launched_processes
 from pyg_agfn.registry import DATASETS, METHODS
 
 if TYPE_CHECKING:
     from pyg_agfn.training.options import TrainOptions
-
-#: The data set of a run in Python on images that are no registered data set.
-CUSTOM = "custom"
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ USES: dict[str, tuple[Use, ...]] = {
     ),
     "graph_span": (
         *_of_method("graph_span"),
-        Use(lambda _: _several_processes(), "in one process", "start several by torchrun"),
+        Use(lambda _: launched_processes()[1] > 1, "in one process", "start several by torchrun"),
     ),
     "graph_gradient": _of_method(
         "graph_gradient",
@@ -166,12 +165,6 @@ USES: dict[str, tuple[Use, ...]] = {
     "lr_graph": _of_method("lr_graph", _learns_graph, *_REST),
     "graph_optimizer": _of_method("graph_optimizer", _learns_graph, *_REST),
 }
-
-
-def _several_processes() -> bool:
-    from pyg_agfn.distributed import launched_processes  # imports torch
-
-    return launched_processes()[1] > 1
 
 
 def refuse_without_effect(runs: Sequence[TrainOptions], given: Iterable[str]) -> None:

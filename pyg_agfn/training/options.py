@@ -6,27 +6,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from pyg_agfn import plugins
+from pyg_agfn.choices import (
+    CUSTOM,
+    MAX_SIZE,
+    SIDES,
+    Choice,
+    ClassifierInputs,
+    Descent,
+    GraphGradient,
+    LabelMode,
+    LabelSource,
+    Notation,
+    Propagation,
+    Resize,
+)
 from pyg_agfn.cli import flag_of
-from pyg_agfn.datasets.ferplus import LabelMode
-from pyg_agfn.datasets.image_pixels import Resize
-from pyg_agfn.datasets.label_notation import Notation
 from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.nn.agfn import Propagation
-from pyg_agfn.nn.choose_references import Choice
 from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
-from pyg_agfn.runs.files import write_json
-from pyg_agfn.runs.folder import MAX_SIZE, SIDES
+from pyg_agfn.runs.json_files import write_json
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, method_defaults
-from pyg_agfn.training.option_uses import CUSTOM
 from pyg_agfn.training.option_values import converted, describe_type, fits, shown
 
 __all__ = ["CUSTOM", "DATASET_DEFAULTS", "PLACES", "TrainOptions"]
 
 LossName = Literal["cross-entropy", "squared-error"]
-Descent = Literal["alternate", "joint"]
-GraphGradient = Literal["all", "sampled"]
-LabelSource = Literal["given", "teacher", "neighbors", "both"]
-ClassifierInputs = Literal["graph", "single", "both"]
 
 
 def option(default: Any, help: str, group: str, **metadata: Any) -> Any:
@@ -214,9 +218,7 @@ class TrainOptions:
         False, "write a profile of some steps to profile.json and profile.txt", "run"
     )
     out: Path = option(Path("runs"), "each run makes a folder of its own in here", "run")
-    plugin: tuple[str, ...] = option(
-        (), "Python modules that register methods, data sets, backbones or protocols", "run"
-    )
+    plugin: tuple[str, ...] = option((), plugins.HELP, "run")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

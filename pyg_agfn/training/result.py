@@ -31,7 +31,6 @@ from pyg_agfn.runs.folder import (
 from pyg_agfn.training.checkpoint import Epoch
 from pyg_agfn.training.data import DataLike, as_training_data
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.visualization.learning_curves import plot_learning_curves
 
 
 @dataclass
@@ -189,6 +188,8 @@ class TrainingResult:
 
     def draw_learning_curve(self, path: Path) -> None:
         """Draws loss and accuracy by epoch, as a PNG, SVG or PDF."""
+        from pyg_agfn.visualization.learning_curves import plot_learning_curves  # an extra
+
         label = run_label(self.config.method)
         accuracy = self.metrics.get("accuracy", {}).get("bank")
         bank = {} if accuracy is None else {label: accuracy}

@@ -12,9 +12,9 @@ from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
 from pyg_agfn.evaluation.results_table import results_table
 from pyg_agfn.runs.files import read_json
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
-from pyg_agfn.training.command_line import parse_options
 from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.setup import make_fabric
 from pyg_agfn.training.trainer import Trainer
 
@@ -81,7 +81,7 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
-    options = parse_options(["--config", str(config)])
+    options = load_options(config)
     options = dataclasses.replace(options, **given)
     metrics = folder / "metrics.json"
     if metrics.is_file():

@@ -1,21 +1,22 @@
 """The images that a finished run was trained and measured on."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.errors import InputError
 from pyg_agfn.runs.folder import Run
-from pyg_agfn.training.command_line import parse_options
 from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.saved_options import load_options
 
 
 def load_run_data(
     run: Run,
-    flags: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     eval_label_mode: LabelMode | None = None,
 ) -> tuple[TrainOptions, ImageDataset, ImageDataset]:
@@ -23,7 +24,7 @@ def load_run_data(
 
     Args:
         run: A run read back.
-        flags: Options that are others now, as on the command line.
+        given: Options that are others now.
         cache: Folder for decoded images. Not the file's: who made it may be a stranger, and
             nothing is written where a stranger says.
         eval_label_mode: Label mode of FERPlus's test images, where it is not the run's. The
@@ -33,7 +34,7 @@ def load_run_data(
         InputError: The images or their classes are not those that the model was made for.
     """
     config = run.folder / "config.json"
-    options = parse_options(["--config", str(config), *flags])
+    options = load_options(config, given)
     options = dataclasses.replace(options, cache=cache)
     label_mode = eval_label_mode or options.label_mode
     # Options of their own, as these refuse what the data set does not have.

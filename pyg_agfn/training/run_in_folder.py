@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pyg_agfn.datasets.bad_data import BadItem, unique, write_skipped
 from pyg_agfn.errors import InputError
+from pyg_agfn.extras import missing
 from pyg_agfn.runs.files import refuse_links
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.interruption import raised_signals
@@ -55,7 +56,10 @@ def run_in_folder(
                     highlight=False,
                 )
             result = train(logger)
-            result.draw_learning_curve(folder / "learning_curve.png")
+            if line := missing("matplotlib"):
+                console.print(f"no picture of the learning curve: {line}", soft_wrap=True)
+            else:
+                result.draw_learning_curve(folder / "learning_curve.png")
             result.write(folder)
             (folder / CHECKPOINT).unlink(missing_ok=True)
     except Timeout:

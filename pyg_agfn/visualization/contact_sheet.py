@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from pyg_agfn.choices import MOST_ROWS as MOST_ROWS
 from pyg_agfn.prediction import Prediction
 from pyg_agfn.runs.folder import References
 from pyg_agfn.visualization.fonts import drawn_text
 
-#: Most images and references on a sheet, as a picture has less than 65,536 pixels a side.
-MOST_ROWS = 300
+#: References of an image on a sheet, at most.
 MOST_REFERENCES = 40
 
 

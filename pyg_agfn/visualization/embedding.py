@@ -8,7 +8,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from pyg_agfn.choices import SEED_LIMIT as SEED_LIMIT
 from pyg_agfn.evaluation.separation import centered
+from pyg_agfn.extras import require
 
 #: Above this number of points scikit-learn takes minutes and openTSNE seconds.
 MANY_POINTS = 5000
@@ -16,8 +18,6 @@ MANY_POINTS = 5000
 COMPONENTS = 50
 #: Fewer points than this have no neighbourhoods, so their principal components are shown.
 FEWEST = 4
-#: NumPy takes seeds from 0 up to below this.
-SEED_LIMIT = 1 << 32
 
 
 def embed(features: Tensor, seed: int = 0) -> NDArray[Any]:
@@ -56,6 +56,7 @@ def _tsne(x: NDArray[Any], seed: int) -> NDArray[Any]:
     start = start / start[:, 0].std() * 1e-4
     start += np.random.default_rng(seed).normal(0, 1e-6, start.shape)
     if len(x) > MANY_POINTS:
+        require("openTSNE")
         import openTSNE
 
         many = openTSNE.TSNE(perplexity=perplexity, initialization=start, random_state=seed)

@@ -111,11 +111,11 @@ def compare_features(
         raise InputError(f"--seed must be 0 to {SEED_LIMIT - 1}, got {seed}")
     runs = [load_run(folder) for folder in folders]
     titles = run_titles(runs)
-    flags = [] if root is None else ["--root", root]
-    first, train, test = load_run_data(runs[0], flags)
+    given = {} if root is None else {"root": root}
+    first, train, test = load_run_data(runs[0], given)
     every = [first]
     for run in runs[1:]:
-        options, other, other_test = load_run_data(run, flags)
+        options, other, other_test = load_run_data(run, given)
         every.append(options)
         same = other.names == train.names and torch.equal(other.labels, train.labels)
         if not same or other_test.names != test.names:

@@ -1,12 +1,11 @@
 """The names of picture files."""
 
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.extras import require
 
 #: The endings of pictures that ``--format`` offers, without their dot.
 FORMATS = ("png", "svg", "pdf")
@@ -20,8 +19,7 @@ def check_ending(path: Path) -> None:
     """
     path = as_path(path, "picture")
     if not _is_picture(path):
-        endings = sorted(Figure().canvas.get_supported_filetypes())
-        raise InputError(f"{path}: a picture's name ends in .{', .'.join(endings)}")
+        raise InputError(f"{path}: a picture's name ends in .{', .'.join(sorted(_endings()))}")
 
 
 def picture_paths(base: Path, formats: Sequence[str] | None) -> tuple[Path, list[Path]]:
@@ -50,4 +48,12 @@ def picture_paths(base: Path, formats: Sequence[str] | None) -> tuple[Path, list
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower().removeprefix(".") in Figure().canvas.get_supported_filetypes()
+    return path.suffix.lower().removeprefix(".") in _endings()
+
+
+def _endings() -> Iterable[str]:
+    """Those of the pictures that matplotlib draws."""
+    require("matplotlib")
+    from matplotlib.figure import Figure
+
+    return Figure().canvas.get_supported_filetypes()

@@ -20,7 +20,8 @@ from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, mean_teacher
 from pyg_agfn.registry import register_method
 
 if TYPE_CHECKING:
-    from pyg_agfn.training.options import ClassifierInputs, LabelSource, TrainOptions
+    from pyg_agfn.choices import ClassifierInputs, LabelSource
+    from pyg_agfn.training.options import TrainOptions
 
 
 @register_method("agfn-nlc")

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/layer.py
 
-N = 256 samples, 512 features, S = 4 and 8 draws, fp32, one thread; every way in turn in one run,
+N = 256 samples, 512 features, S draws, fp32, one thread; every way in turn in one run,
 medians and ratios. Each way computes Eq. 2-6 from the projected features and the gradient of the
 features, of W, and of alpha and beta over *all* pairs, except the one marked "drawn pairs", which
 has that of the drawn edges only. "products" are the matrix products that none can avoid: of the
@@ -30,12 +30,13 @@ def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--draws", type=int, nargs="+", default=[4, 8], metavar="S")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for draws in (4, 8):
+    for draws in arguments.draws:
         table(draws, arguments)
 
 
@@ -124,7 +125,7 @@ def make_ways(x: Tensor, draws: int, compiled: bool) -> dict[str, Callable[[], N
         "AGFN, dense": backward(dense),
         "scaling the features, a product a draw": backward(scaled_features),
         "one block-diagonal matrix": backward(block_diagonal),
-        "AGFN, tiles (CSR products)": backward(tiles),
+        "AGFN, tiles": backward(tiles),
         "DenseGCNConv": backward(pyg_dense),
         "drawn pairs, GCNConv": backward(lambda: message_passing(edges)),
         "all pairs, GCNConv": backward(lambda: message_passing(every)),

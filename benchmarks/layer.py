@@ -31,12 +31,13 @@ def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--draws", type=int, nargs="+", default=[4, 8], metavar="S")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for draws in (4, 8):
+    for draws in arguments.draws:
         table(draws, arguments)
 
 
@@ -125,7 +126,7 @@ def make_ways(x: Tensor, draws: int, compiled: bool) -> dict[str, Callable[[], N
         "AGFN, dense": backward(dense),
         "scaling the features, a product a draw": backward(scaled_features),
         "one block-diagonal matrix": backward(block_diagonal),
-        "AGFN, tiles (CSR products)": backward(tiles),
+        "AGFN, tiles": backward(tiles),
         "DenseGCNConv": backward(pyg_dense),
         "drawn pairs, GCNConv": backward(lambda: message_passing(edges)),
         "all pairs, GCNConv": backward(lambda: message_passing(every)),

@@ -148,7 +148,8 @@ def _matmul(row: Tensor, column: Tensor, values: Tensor, is_sorted: bool) -> Ten
     )
     with warnings.catch_warnings():  # that CSR is in beta, and that indices are not checked
         warnings.filterwarnings("ignore", "Sparse ")
-        out: Tensor = edges.sort_by("row").values.matmul(values, values.new_ones(len(row)))
+        edges = edges.sort_by("row", stable=True).values  # sums in one order each time
+        out: Tensor = edges.matmul(values, values.new_ones(len(row)))
     return out
 
 

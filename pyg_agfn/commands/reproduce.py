@@ -139,5 +139,6 @@ def refuse_unheard(
         if name in given:
             raise InputError(
                 f"{flag_of(name)} {getattr(base, name)}: is the default, for which {BEST} has "
-                f"its recipe's {RECIPES['best'][name]}: leave it out, or train by train_pyg.py --recipe best"
+                f"its recipe's {RECIPES['best'][name]}: leave it out, or train by train_pyg.py "
+                "--recipe best"
             )

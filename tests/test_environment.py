@@ -27,11 +27,14 @@ MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "torch_geometric": "torch
 def requirements() -> dict[str, list[str]]:
     """Lists of requirements in pyproject.toml (tomllib is not in Python 3.10)."""
     text = (ROOT / "pyproject.toml").read_text()
-    lists = re.findall(
-        r"^(dependencies|plots|reproduce|scatter|dev) = \[(.*?)\]$", text, re.M | re.S
-    )
+    names = "dependencies|plots|reproduce|scatter|dev"
+    lists = re.findall(rf"^({names}) = \[(.*?)\]$", text, re.M | re.S)
+    found = {name: re.findall(r'"([^"]+)"', body) for name, body in lists}
     # An extra may be made of others: "pyg_agfn[plots]".
-    return {name: re.findall(r'"(?!pyg_agfn)([^"]+)"', body) for name, body in lists}
+    return {
+        name: [line for line in lines if not line.startswith("pyg_agfn[")]
+        for name, lines in found.items()
+    }
 
 
 def split(requirement: str) -> tuple[str, str]:

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from pyg_agfn.registry import DATASETS
-from pyg_agfn.training.options import merge_options
+from pyg_agfn.training.command_line import OptionParser
+from pyg_agfn.training.merge_options import merge_options
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,13 +71,14 @@ def run(monkeypatch: pytest.MonkeyPatch, script: Path, arguments: tuple[str, ...
 
 
 def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> argparse.Namespace:
-    """The command line as a script's own parser reads it."""
-    parse_args = argparse.ArgumentParser.parse_args
+    """What a script's own parser makes of its command line."""
+    kind = OptionParser if script.name in TRAINERS else argparse.ArgumentParser
+    parse_args = kind.parse_args
 
-    def stop(self, args=None, namespace=None):
-        raise ParsedError(parse_args(self, args, namespace))
+    def stop(self, args=None, namespace=None, **settings):
+        raise ParsedError(parse_args(self, args, namespace, **settings))
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(kind, "parse_args", stop)
     with pytest.raises(ParsedError) as parsed:
         run(monkeypatch, script, arguments)
     return parsed.value.args[0]
@@ -96,7 +98,7 @@ def options() -> dict[str, list[argparse.Action]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
         for script in scripts:
-            if "parse_args" in script.read_text("utf-8") or script.name in TRAINERS:
+            if "parse_args" in script.read_text("utf-8") or script.parent.name == "scripts":
                 with pytest.raises(ParsedError):
                     run(patch, script, ())
     return found
@@ -122,7 +124,7 @@ def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch):
 )
 def test_commands_parse(script, arguments, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    if "parse_args" not in script.read_text("utf-8") and script.name not in TRAINERS:
+    if "parse_args" not in script.read_text("utf-8") and script.parent.name != "scripts":
         assert not arguments
         return
     parsed = parse(monkeypatch, script, arguments)

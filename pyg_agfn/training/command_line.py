@@ -130,8 +130,8 @@ class OptionParser(OneLine, ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Says what an option must be, where jsonargparse names Python's type."""
         found = re.match(r'Parser key "(\w+)".*(?:Got|Given) value: (.*)', message, re.DOTALL)
-        if found is not None and found[1] in self._hints:
-            rule = describe_type(self._hints[found[1]])
+        if found is not None:
+            rule = describe_type(self._hints[RENAMED.get(found[1], found[1])])
             message = f"{flag_of(found[1])} must be {rule}, got {found[2]}"
         super().error(" ".join(message.split()))
 

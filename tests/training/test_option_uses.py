@@ -144,6 +144,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     **{field.name: (field.default,) for field in dataclasses.fields(TrainOptions)},
     "dataset": ("digits", "mnist", "ferplus", "rafdb", "folder"),
     "root": ("photos",),
+    "plugin": (["my_module"],),
     "method": ("baseline", "gce", "threshold-gcn", ["agfn"]),
     "noise": (0.0, 0.3),
     "noise_file": ("list.txt",),

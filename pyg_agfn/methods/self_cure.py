@@ -59,6 +59,7 @@ class SelfCure(Method):
         relabel_epoch: First epoch that relabels, from 1. (default: :obj:`10`)
     """
 
+    summary = "each image has a weight, and labels that look wrong are replaced"
     color = "#009E73"
     linestyle = "-."
 

@@ -54,6 +54,7 @@ class NeighborCorrection(AGFNMethod):
         ValueError: Neighbours are to correct labels, and there is no memory of them.
     """
 
+    summary = "AGFN whose training labels are corrected by those of similar past images"
     color = "#332288"
     options: ClassVar[frozenset[str]] = POISSON_OPTIONS | {
         "classifier_inputs",

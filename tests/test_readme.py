@@ -189,8 +189,8 @@ def test_links_files_and_tests_that_are_named_exist(name):
             assert pydoc.locate(code) is not None, code
 
 
-def test_the_readme_says_where_everything_is():
-    section = TEXTS["README.md"].split("## Where things are")[1]
+def test_a_page_says_where_everything_is():
+    section = TEXTS["docs/package.md"].split("# Where things are")[1]
     rows = [row.split("|")[1:3] for row in re.findall(r"^\|.*\|$", section, re.M)]
     places = {spans(place)[0]: spans(what) for place, what in rows if spans(place)}
     scripts = {path.name for path in (ROOT / "scripts").glob("*.py")}
@@ -203,8 +203,8 @@ def test_the_readme_says_where_everything_is():
             assert hasattr(module, name), f"{package}: {name}"
 
 
-def test_the_readme_has_every_data_set():
-    table = TEXTS["README.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+def test_a_page_has_every_data_set():
+    table = TEXTS["docs/command_line.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", table, re.M) == list(DATASETS)
 
 

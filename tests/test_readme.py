@@ -9,12 +9,13 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pyg_agfn.commands import reproduce, train
 from pyg_agfn.training.command_line import OptionParser
 from pyg_agfn.training.options import DatasetName, merge_options
 
@@ -70,15 +71,19 @@ def run(monkeypatch: pytest.MonkeyPatch, script: Path, arguments: tuple[str, ...
     runpy.run_path(str(script), run_name="__main__")
 
 
-def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> argparse.Namespace:
+def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
     """What a script's own parser makes of its command line."""
-    kind = OptionParser if script.name in TRAINERS else argparse.ArgumentParser
-    parse_args = kind.parse_args
+    parse_args = argparse.ArgumentParser.parse_args
 
-    def stop(self, args=None, namespace=None, **settings):
-        raise ParsedError(parse_args(self, args, namespace, **settings))
+    def stop(self, args=None, namespace=None):
+        raise ParsedError(vars(parse_args(self, args, namespace)))
 
-    monkeypatch.setattr(kind, "parse_args", stop)
+    def stop_trainer(given, refuse=True):
+        raise ParsedError(given)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(train, "resume_of", stop_trainer)
+    monkeypatch.setattr(reproduce, "options_of", stop_trainer)
     with pytest.raises(ParsedError) as parsed:
         run(monkeypatch, script, arguments)
     return parsed.value.args[0]
@@ -89,7 +94,7 @@ def options() -> dict[str, list[argparse.Action]]:
     """Every option of every script and benchmark, by its flag."""
     found: dict[str, list[argparse.Action]] = {}
 
-    def stop(self, args=None, namespace=None):
+    def stop(self, args=None, namespace=None, **settings):
         for flag, action in self._option_string_actions.items():
             found.setdefault(flag, []).append(action)
         raise ParsedError
@@ -97,6 +102,7 @@ def options() -> dict[str, list[argparse.Action]]:
     scripts = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+        patch.setattr(OptionParser, "parse_args", stop)
         for script in scripts:
             if "parse_args" in script.read_text("utf-8") or script.parent.name == "scripts":
                 with pytest.raises(ParsedError):
@@ -129,7 +135,7 @@ def test_commands_parse(script, arguments, monkeypatch, tmp_path):
         return
     parsed = parse(monkeypatch, script, arguments)
     if script.name in TRAINERS:
-        given = {k: v for k, v in vars(parsed).items() if k not in ("resume", "config")}
+        given = {k: v for k, v in parsed.items() if k not in ("resume", "config")}
         merge_options(given)
 
 

@@ -133,7 +133,8 @@ class OptionParser(OneLine, ArgumentParser):
         if found is not None:
             rule = describe_type(self._hints[RENAMED.get(found[1], found[1])])
             message = f"{flag_of(found[1])} must be {rule}, got {found[2]}"
-        super().error(" ".join(message.split()))
+        # Versions differ in the case of the first letter.
+        super().error(" ".join((message[:1].lower() + message[1:]).split()))
 
 
 def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:

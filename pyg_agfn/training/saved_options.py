@@ -10,7 +10,7 @@ from pyg_agfn.plugins import refuse_unregistered
 from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training.merge_options import merge_options
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.training.renamed_options import OLD_NAMES, translate
+from pyg_agfn.training.renamed_options import translate
 
 
 def load_options(path: Path, given: Mapping[str, Any] | None = None) -> TrainOptions:
@@ -45,7 +45,4 @@ def read_options(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 def todays_names(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Options without old names (:func:`~pyg_agfn.training.renamed_options.translate`)."""
-    fields = {spec.name for spec in dataclasses.fields(TrainOptions)}
-    if fields & {*OLD_NAMES}:
-        return dict(options), []
     return translate(options)

@@ -211,7 +211,9 @@ def test_a_page_says_where_everything_is():
 
 
 def test_a_page_has_every_data_set():
-    table = TEXTS["docs/command_line.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+    table = (
+        TEXTS["docs/command_line.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+    )
     assert re.findall(r"^\| `(\w+)`", table, re.M) == list(DATASETS)
 
 

@@ -20,8 +20,8 @@ from pyg_agfn.evaluation.report import (
 )
 from pyg_agfn.extras import missing
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.files import refuse_links, write_json
 from pyg_agfn.runs.folder import load_run
+from pyg_agfn.runs.json_files import refuse_links, write_json
 from pyg_agfn.training import make_fabric
 from pyg_agfn.training.run_data import load_run_data
 

@@ -16,7 +16,7 @@ from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
 if TYPE_CHECKING:
     from pyg_agfn.choices import Descent
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
     from pyg_agfn.training.options import TrainOptions
 
 #: Options of every method that joins the images of a mini-batch.

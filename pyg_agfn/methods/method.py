@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pyg_agfn.nn import BaselineClassifier
 
 if TYPE_CHECKING:
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
     from pyg_agfn.training.options import TrainOptions
 
 Criterion = Callable[[Tensor, Tensor], Tensor]

@@ -18,7 +18,7 @@ from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
 
 if TYPE_CHECKING:
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class SCNClassifier(BaselineClassifier):

@@ -11,7 +11,7 @@ from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
 from pyg_agfn.evaluation.explain_results import explain_results
 from pyg_agfn.evaluation.results_table import results_table
-from pyg_agfn.runs.files import read_json
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions

@@ -13,7 +13,7 @@ from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize,
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import BACKBONES, METHODS
-from pyg_agfn.runs.files import read_json
+from pyg_agfn.runs.json_files import read_json
 
 FORMAT = 1
 

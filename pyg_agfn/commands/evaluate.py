@@ -14,7 +14,7 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="one run or two")
     parser.add_argument("--root", help="folder of the data set, where it is not as in training")
-    parser.add_argument("--eval-split", choices=("valid", "test"), help="images to measure on")
+    parser.add_argument("--eval-split", help="images to measure on: test; ferplus also has valid")
     parser.add_argument(
         "--label-mode",
         choices=get_args(LabelMode),

@@ -25,8 +25,8 @@ def load_run_data(
     Args:
         run: A run read back.
         given: Options that are others now.
-        cache: Folder for decoded images. Not the file's: who made it may be a stranger, and
-            nothing is written where a stranger says.
+        cache: Folder for decoded images. The file's is not taken: it may be from an untrusted
+            source, which must not decide where something is written.
         eval_label_mode: Label mode of FERPlus's test images, where it is not the run's. The
             training images stay those that it learned.
 

@@ -39,7 +39,7 @@ def parse_options(arguments: Sequence[str] | None = None, refuse: bool = True) -
 
     Args:
         arguments: The command line; that of the process if not given.
-        refuse: Whether to refuse what has no effect (:func:`~pyg_agfn.training.merge_options`).
+        refuse: Whether to refuse what has no effect (:mod:`pyg_agfn.training.merge_options`).
 
     Raises:
         InputError: Unknown option or value, an option that would have no effect, or a

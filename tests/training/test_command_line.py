@@ -77,6 +77,12 @@ def test_the_help_has_every_option_under_its_heading():
         assert shown != spec.metadata.get("hidden", False), flag
 
 
+def test_the_help_has_the_defaults_of_each_data_set():
+    text = " ".join(OptionParser().format_help().split())
+    assert "mnist: 10000" in text
+    assert "(default: 256; digits: 128)" in text
+
+
 @pytest.mark.parametrize("title", GROUPS)
 def test_the_example_of_a_group_is_of_its_options(title):
     given = parse_given(GROUPS[title].split())

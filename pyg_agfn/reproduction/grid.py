@@ -176,10 +176,9 @@ def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
     from pyg_agfn.training.data import load_datasets  # imports torch
 
-    every = len(load_datasets(dataclasses.replace(base, train_size=None))[0])
+    every = len(load_datasets(base.changed(train_size=None))[0])
     size = min(QUICK_IMAGES, every)
-    warmup = min(1, base.warmup_epochs)
-    return dataclasses.replace(base, train_size=size, warmup_epochs=warmup, **QUICK)  # type: ignore[arg-type]
+    return base.changed(train_size=size, warmup_epochs=min(1, base.warmup_epochs), **QUICK)
 
 
 def is_quick(found: dict[str, Any]) -> bool:
@@ -238,7 +237,7 @@ def lacks_parts(recorded: dict[str, Any], dataset: str) -> bool:
     Either the part did not exist yet, or the run is of the ablation. Runs of this version are told
     apart by :func:`chosen_settings`.
     """
-    if not _is_former(recorded):
+    if row_of(recorded) != NLC or not _is_former(recorded):
         return False
     known, defaults = known_settings(recorded, dataset), default_settings(dataset, NLC)
     return any(known[name] == value != defaults[name] for name, value in PAPER_SETTINGS.items())

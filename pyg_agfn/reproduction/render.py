@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import (
-    NLC,
     TARGETS,
     chosen_settings,
     known_settings,
@@ -78,7 +77,7 @@ def _by_settings(
         method = row_of(found)
         if found["dataset"] != dataset or method not in wanted.rows:
             continue
-        if not wanted.shows(found) or (method == NLC and lacks_parts(found, dataset)):
+        if not wanted.shows(found) or lacks_parts(found, dataset):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue

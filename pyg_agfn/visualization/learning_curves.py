@@ -91,7 +91,7 @@ def plot_learning_curves(
             test = [epoch["test_accuracy"] for epoch in history]
             train = [epoch["train_accuracy"] for epoch in history]
             name = shown(known, 60)
-            headline = f" (bank: {bank[method]:.1%})" if method in bank else ""
+            headline = f" (inductive: {bank[method]:.1%})" if method in bank else ""
             axes.plot(epochs, test, **style, linewidth=2.5, label=f"{name}, test{headline}")
             axes.plot(epochs, train, **style, linewidth=0.9, label=f"{name}, training labels")
         axes.set_xlabel("epoch")

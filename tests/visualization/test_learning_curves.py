@@ -91,7 +91,7 @@ def test_a_run_without_test_images_has_the_curve_of_its_training_only(drawn, tmp
     assert bank_accuracy(tmp_path) is None
 
 
-def test_old_runs_of_the_other_recipe_are_called_as_the_method_is_now(drawn):
+def test_a_run_by_its_former_name_is_called_as_the_method_is_now(drawn):
     axes = drawn([0.2, 0.3], method="agfn-best", bank={"agfn-best": 0.5})
     name = axes.get_legend().get_texts()[0].get_text()
     assert name == "agfn-nlc, test (inductive: 50.0%)"

@@ -17,7 +17,7 @@ from torch import Tensor
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.output_files import check_output_file
 from pyg_agfn.reproduction.grid import known_settings, same_settings
-from pyg_agfn.runs.files import check_file
+from pyg_agfn.runs.json_files import check_file
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.checkpoint_schema import is_count, is_number
 

@@ -33,6 +33,7 @@ from pyg_agfn.choices import run_label as run_label
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.files import (
     TensorSpec,
@@ -256,16 +257,27 @@ def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
     config = _read_config(path)
+    if backbone is not None:
+        _name_features(path, config, backbone)
     model = _build_empty(path, config, backbone)
     expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
     weights = read_tensors(folder / "model.safetensors", expected)
     # A module of the user's may have buffers that are not in the file.
-    model = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
+    built = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
+    model = built.to("cpu")
     model.load_state_dict(weights)
     model.eval()
     if not isinstance(model, AGFNClassifier):
         return Run(folder, config, model, None)
     return Run(folder, config, model, _read_references(folder, config, model))
+
+
+def _name_features(path: Path, config: ModelConfig, backbone: nn.Module) -> None:
+    try:
+        shape = (config.channels, config.height, config.width)
+        backbone.num_features = find_num_features(backbone, shape)  # type: ignore[assignment]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _build_empty(path: Path, config: ModelConfig, backbone: nn.Module | None) -> BaselineClassifier:
@@ -342,9 +354,10 @@ def _read_config(path: Path) -> ModelConfig:
             continue
         shown = printable(repr(content[name]), 80)
         if name in ("method", "backbone") and good["plugin"] and plugin:
+            modules = " ".join(printable(module, 80) for module in plugin)
             raise InputError(
-                f"{path}: {name} {shown} is not known: pass --plugin {printable(plugin[0], 80)} or "
-                "import that module, if you trust it"
+                f"{path}: {name} {shown} is not known: pass --plugin {modules} or import what it "
+                "names, if you trust it"
             )
         raise InputError(f"{path}: {name} cannot be {shown}")
     try:

@@ -138,7 +138,7 @@ class TrainingResult:
         Args:
             data: Labelled images; those of the training if not given.
             share: Share of the labels that counts as wrong. (default: what the training has
-                estimated; of data that are given, an estimate by the probabilities)
+                estimated of its images; of other data, an estimate by the probabilities)
 
         Raises:
             InputError: The result was loaded, and no data are given.
@@ -150,9 +150,11 @@ class TrainingResult:
         elif self.train_answers is not None:
             logits, labels = self.train_answers.logits, self.train_answers.labels
             names = self.train_names
-            share = self.metrics.get("noise_rate") if share is None else share
         else:
             raise InputError("a loaded result has no training images: give them to label_issues()")
+        # By their number: a run folder does not say which images they were.
+        if share is None and len(labels) == self.metrics.get("train_images"):
+            share = self.metrics.get("noise_rate")
         probabilities = logits.float().softmax(1).cpu()
         return find_label_issues(probabilities, labels.cpu(), share, names, self.config.classes)
 

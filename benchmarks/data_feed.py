@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 from pyg_agfn.datasets import FERPlus
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.methods import make_objective
-from pyg_agfn.runs.folder import ModelConfig
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES

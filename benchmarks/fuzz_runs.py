@@ -21,13 +21,13 @@ from pyg_agfn.methods import CenterLoss
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.runs.folder import (
     Answers,
-    ModelConfig,
     References,
     load_answers,
     load_run,
     save_answers,
     save_model,
 )
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent

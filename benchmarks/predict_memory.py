@@ -22,7 +22,8 @@ from PIL import Image
 
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.nn.agfn import AGFN
-from pyg_agfn.runs.folder import ModelConfig, References, save_model
+from pyg_agfn.runs.folder import References, save_model
+from pyg_agfn.runs.model_config import ModelConfig
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 DISTINCT = 200

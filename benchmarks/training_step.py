@@ -13,7 +13,7 @@ import time
 import torch
 from lightning.fabric import Fabric
 
-from pyg_agfn.runs.folder import ModelConfig
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective

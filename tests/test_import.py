@@ -1,5 +1,6 @@
 """What ``import pyg_agfn`` and a command's ``--help`` load, and what the package offers."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def test_every_name_is_there(package):
     for name in package.__all__:
         assert name in dir(package)
         assert getattr(package, name) is package.__dict__[name]
+        assert not inspect.ismodule(getattr(package, name))  # of a file with the name
 
 
 def test_another_name_is_not():

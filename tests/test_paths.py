@@ -14,8 +14,8 @@ from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import find_images
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.runs.files import read_json
 from pyg_agfn.runs.folder import load_answers, load_run
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.run import make_run_folder
 from pyg_agfn.visualization.learning_curves import read_history

@@ -9,11 +9,13 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pyg_agfn.commands import reproduce, train
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.training.command_line import OptionParser
 from pyg_agfn.training.merge_options import merge_options
@@ -70,15 +72,19 @@ def run(monkeypatch: pytest.MonkeyPatch, script: Path, arguments: tuple[str, ...
     runpy.run_path(str(script), run_name="__main__")
 
 
-def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> argparse.Namespace:
+def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
     """What a script's own parser makes of its command line."""
-    kind = OptionParser if script.name in TRAINERS else argparse.ArgumentParser
-    parse_args = kind.parse_args
+    parse_args = argparse.ArgumentParser.parse_args
 
-    def stop(self, args=None, namespace=None, **settings):
-        raise ParsedError(parse_args(self, args, namespace, **settings))
+    def stop(self, args=None, namespace=None):
+        raise ParsedError(vars(parse_args(self, args, namespace)))
 
-    monkeypatch.setattr(kind, "parse_args", stop)
+    def stop_trainer(given, refuse=True):
+        raise ParsedError(given)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(train, "resume_of", stop_trainer)
+    monkeypatch.setattr(reproduce, "options_of", stop_trainer)
     with pytest.raises(ParsedError) as parsed:
         run(monkeypatch, script, arguments)
     return parsed.value.args[0]
@@ -89,7 +95,7 @@ def options() -> dict[str, list[argparse.Action]]:
     """Every option of every script and benchmark, by its flag."""
     found: dict[str, list[argparse.Action]] = {}
 
-    def stop(self, args=None, namespace=None):
+    def stop(self, args=None, namespace=None, **settings):
         for flag, action in self._option_string_actions.items():
             found.setdefault(flag, []).append(action)
         raise ParsedError
@@ -97,6 +103,7 @@ def options() -> dict[str, list[argparse.Action]]:
     scripts = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+        patch.setattr(OptionParser, "parse_args", stop)
         for script in scripts:
             if "parse_args" in script.read_text("utf-8") or script.parent.name == "scripts":
                 with pytest.raises(ParsedError):
@@ -129,7 +136,7 @@ def test_commands_parse(script, arguments, monkeypatch, tmp_path):
         return
     parsed = parse(monkeypatch, script, arguments)
     if script.name in TRAINERS:
-        given = {k: v for k, v in vars(parsed).items() if k not in ("resume", "config")}
+        given = {k: v for k, v in parsed.items() if k not in ("resume", "config")}
         merge_options(given)
 
 
@@ -189,8 +196,8 @@ def test_links_files_and_tests_that_are_named_exist(name):
             assert pydoc.locate(code) is not None, code
 
 
-def test_the_readme_says_where_everything_is():
-    section = TEXTS["README.md"].split("## Where things are")[1]
+def test_a_page_says_where_everything_is():
+    section = TEXTS["docs/package.md"].split("# Where things are")[1]
     rows = [row.split("|")[1:3] for row in re.findall(r"^\|.*\|$", section, re.M)]
     places = {spans(place)[0]: spans(what) for place, what in rows if spans(place)}
     scripts = {path.name for path in (ROOT / "scripts").glob("*.py")}
@@ -203,8 +210,10 @@ def test_the_readme_says_where_everything_is():
             assert hasattr(module, name), f"{package}: {name}"
 
 
-def test_the_readme_has_every_data_set():
-    table = TEXTS["README.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+def test_a_page_has_every_data_set():
+    table = (
+        TEXTS["docs/command_line.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+    )
     assert re.findall(r"^\| `(\w+)`", table, re.M) == list(DATASETS)
 
 
@@ -217,7 +226,7 @@ def test_commands_for_own_images_run(tmp_path, monkeypatch):
             pixels = rng.integers(0, 255, (12, 12), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
     small = "--epochs 2 --pretrain-epochs 1 --backbone small-cnn --image-size 12 --batch-size 2"
-    small += " --feature-dim 16 --eval-draws 1 --bank-size 4 --memory 16"
+    small += " --feature-dim 16 --eval-draws 1 --bank-size 4 --memory-size 16"
 
     def run_all(name: str, *more: str, runs: str = "runs/…") -> int:
         """Runs every command of a script that needs no other data; returns their number."""

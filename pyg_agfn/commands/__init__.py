@@ -37,7 +37,7 @@ def _show_commands(arguments: list[str]) -> int:
         prog="pyg-agfn",
         usage="pyg-agfn COMMAND [options]",
         description=f"Learn from labels that may be wrong.\n\ncommands:\n{listed}",
-        epilog="pyg-agfn COMMAND --help lists the options of a command.\n",
+        epilog="pyg-agfn COMMAND --help lists the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import same_settings
-from pyg_agfn.runs.files import read_json
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training import TrainOptions, resume_run, train_methods
 
 DIGITS_METHODS: tuple[str, ...] = ("baseline", "center-loss", "agfn")

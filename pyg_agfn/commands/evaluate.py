@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from pyg_agfn.choices import MAX_SIZE, LabelMode
+from pyg_agfn.choices import MAX_SIZE, LabelMode, Propagation
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.plugins import add_plugin_option, import_plugins
 
@@ -14,7 +14,7 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--checkpoint", type=Path, nargs="+", required=True, help="one run or two")
     parser.add_argument("--root", help="folder of the data set, where it is not as in training")
-    parser.add_argument("--eval-split", choices=("valid", "test"), help="images to measure on")
+    parser.add_argument("--eval-split", help="images to measure on: test; ferplus also has valid")
     parser.add_argument(
         "--label-mode",
         choices=get_args(LabelMode),
@@ -24,6 +24,11 @@ def main() -> int:
     parser.add_argument("--draws", type=int, help="shuffles of the test images; training's if not")
     parser.add_argument(
         "--seed", type=int, help="of the shuffles; training's if not given, of two runs the first's"
+    )
+    parser.add_argument(
+        "--propagation",
+        choices=get_args(Propagation),
+        help="how the graphs of batches are processed; training's if not given",
     )
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps; training's if not given")
     parser.add_argument("--cache", type=Path, help="folder for decoded images")

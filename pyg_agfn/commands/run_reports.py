@@ -20,8 +20,8 @@ from pyg_agfn.evaluation.report import (
 )
 from pyg_agfn.extras import missing
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.files import refuse_links, write_json
 from pyg_agfn.runs.folder import load_run
+from pyg_agfn.runs.json_files import refuse_links, write_json
 from pyg_agfn.training import make_fabric
 from pyg_agfn.training.run_data import load_run_data
 
@@ -73,7 +73,7 @@ def report_run(folder: Path, arguments: Namespace, first: EvaluationSettings | N
     layout = torch.channels_last
     model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     if isinstance(model, AGFNClassifier):
-        model.agfn.propagation = options.propagation
+        model.agfn.propagation = arguments.propagation or options.propagation
     bank = None if run.references is None else run.references.bank.to(fabric.device)
     batches = Batches(test, options.batch_size, fabric.device)
     features = extract_features(model, batches, fabric.autocast())

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.table import Table
 
+from pyg_agfn.choices import run_label
 from pyg_agfn.errors import printable
 from pyg_agfn.evaluation.protocols import SORTED
 from pyg_agfn.registry import FORMER_NAMES, PROTOCOLS
-from pyg_agfn.runs.folder import run_label
 
 CAPTION = (
     "bank: inductive accuracy, each image with training images only (reference bank); shuffled: in "

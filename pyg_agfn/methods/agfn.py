@@ -16,7 +16,7 @@ from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, ThresholdEdges
 
 if TYPE_CHECKING:
     from pyg_agfn.choices import Descent
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
     from pyg_agfn.training.options import TrainOptions
 
 #: Options of every method that joins the images of a mini-batch.
@@ -108,6 +108,7 @@ class GraphMethod(Method):
 class ThresholdGCN(GraphMethod):
     """Joins samples whose cosine is above a threshold: the paper's *Baseline-GCN*."""
 
+    summary = "images of a mini-batch are joined where their cosine is above a threshold"
     color = "#E69F00"
     linestyle = "--"
     options = GRAPH_OPTIONS | {"threshold"}
@@ -129,6 +130,7 @@ class AGFNMethod(GraphMethod):
         descent (str): ``"alternate"`` or ``"joint"``. (default: :obj:`"alternate"`)
     """
 
+    summary = "the paper's method, a random graph joins similar images of each mini-batch"
     color = "#0072B2"
     options: ClassVar[frozenset[str]] = POISSON_OPTIONS | {"descent"}
 

@@ -8,4 +8,5 @@ from pyg_agfn.registry import register_method
 class Baseline(Method):
     """Minimizes the loss of the labels as they are given; see :class:`Method`."""
 
+    summary = "the network alone, trained on the labels as they are given"
     color = "#D55E00"

@@ -31,6 +31,7 @@ class CenterLoss(Method):
         rate: :math:`\alpha`. (default: :obj:`0.5`, Section 3.2)
     """
 
+    summary = "the network alone, its features drawn to the mean of their class"
     color = "#CC79A7"
     linestyle = "--"
 

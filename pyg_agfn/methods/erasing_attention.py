@@ -33,6 +33,7 @@ class ErasingAttention(Method):
         weight: :math:`\lambda`. (default: :obj:`5.0`)
     """
 
+    summary = "the network has to look at the same parts of an image and of its mirrored view"
     color = "#56B4E9"
     linestyle = "--"
     views = ("mirrored",)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pyg_agfn.nn import BaselineClassifier
 
 if TYPE_CHECKING:
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
     from pyg_agfn.training.options import TrainOptions
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -68,6 +68,8 @@ class Method:
 
     #: Its name in options and tables; set where it is registered.
     name: ClassVar[str] = ""
+    #: What it does, as a part of a sentence after its name.
+    summary: ClassVar[str] = ""
     #: Its line in pictures; one that is free if not given.
     color: ClassVar[str | None] = None
     linestyle: ClassVar[str] = "-"

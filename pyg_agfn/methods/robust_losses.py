@@ -55,6 +55,7 @@ class _OwnLoss(Method):
 class LabelSmoothing(_OwnLoss):
     """The baseline with :func:`label_smoothing`."""
 
+    summary = "the network alone, trained on softened labels"
     color = "#F0E442"
     linestyle = "-."
 
@@ -66,6 +67,7 @@ class LabelSmoothing(_OwnLoss):
 class GeneralizedCrossEntropy(_OwnLoss):
     """The baseline with :func:`generalized_cross_entropy`."""
 
+    summary = "the network alone, with a loss that unlikely labels move less"
     color = "#000000"
     linestyle = ":"
 

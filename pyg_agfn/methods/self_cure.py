@@ -18,7 +18,7 @@ from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
 
 if TYPE_CHECKING:
-    from pyg_agfn.runs.folder import ModelConfig
+    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class SCNClassifier(BaselineClassifier):
@@ -59,6 +59,7 @@ class SelfCure(Method):
         relabel_epoch: First epoch that relabels, from 1. (default: :obj:`10`)
     """
 
+    summary = "each image has a weight, and labels that look wrong are replaced"
     color = "#009E73"
     linestyle = "-."
 

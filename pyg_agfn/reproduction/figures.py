@@ -122,17 +122,15 @@ def _text(path: Path | None) -> str | None:
 def _draw_sensitivity(
     cells: Sequence[TrainOptions], results: ResultsFile, base: Path, paths: list[Path]
 ) -> str:
-    accuracy = {
-        record["cell"]: record["metrics"]["accuracy"]["bank"]
-        for record in results.records()
-        if "metrics" in record
-    }
     by_batch: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     by_backbone: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     at_sizes = [o for o in cells if o.backbone == cells[0].backbone]
     others = [o.batch_size for o in cells if o.backbone != cells[0].backbone]
     for options in cells:
-        value = accuracy[cell_name(options)]
+        record = results.find(options)
+        if record is None:  # it was there a moment ago
+            continue
+        value = record["metrics"]["accuracy"]["bank"]
         (method,) = options.method
         if options in at_sizes:
             by_batch[method][options.batch_size].append(value)

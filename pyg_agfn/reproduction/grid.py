@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyg_agfn.registry import DATASETS, METHODS
 from pyg_agfn.training import TrainOptions
@@ -140,11 +140,24 @@ def grid(
     if wanted.variants:
         settings = list(wanted.variants.values())
     return [
-        dataclasses.replace(base.for_method(row), **setting, seed=seed, noise_file=None)
+        _of_method(base, row, {**setting, "seed": seed, "noise_file": None})
         for seed in seeds
         for setting in settings
         for row in chosen
     ]
+
+
+def _of_method(base: TrainOptions, name: str, changes: dict[str, Any]) -> TrainOptions:
+    """The options of one method's run; what ``agfn-nlc`` alone takes is left to it."""
+    options = base.for_method(name)
+    fields = dataclasses.fields(TrainOptions)
+    idle = {field.name: field.default for field in fields if field.name in _idle(name)}
+    return dataclasses.replace(options, **{**idle, **changes})
+
+
+def _idle(method: str) -> frozenset[str]:
+    """What ``agfn-nlc`` takes beyond the paper's method, if this method does not take it."""
+    return METHODS[NLC].options - METHODS["agfn"].options - METHODS[method].options
 
 
 def row_of(settings: dict[str, Any]) -> str:
@@ -163,10 +176,9 @@ def quick(base: TrainOptions) -> TrainOptions:
     """A try-out of a minute or so: 512 images, two epochs. Its figures mean nothing."""
     from pyg_agfn.training.data import load_datasets  # imports torch
 
-    every = len(load_datasets(dataclasses.replace(base, train_size=None))[0])
+    every = len(load_datasets(base.changed(train_size=None))[0])
     size = min(QUICK_IMAGES, every)
-    warmup = min(1, base.warmup_epochs)
-    return dataclasses.replace(base, train_size=size, warmup_epochs=warmup, **QUICK)  # type: ignore[arg-type]
+    return base.changed(train_size=size, warmup_epochs=min(1, base.warmup_epochs), **QUICK)
 
 
 def is_quick(found: dict[str, Any]) -> bool:
@@ -185,56 +197,59 @@ def settings(options: TrainOptions) -> dict[str, Any]:
     return {name: value for name, value in every.items() if name not in PLACES}
 
 
-def same_settings(recorded: dict[str, Any], options: TrainOptions) -> bool:
-    """Whether a recorded run is this one. What it does not name did not exist yet."""
-    (method,) = options.method
-    if row_of(recorded) != method:
+def same_settings(recorded: object, options: TrainOptions) -> bool:
+    """Whether a recorded run is this one. What is no record of a run is not."""
+    try:
+        known = known_settings(cast(dict[str, Any], recorded), options.dataset)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False
-    known, unused = known_settings(recorded, options.dataset), _unused(method)
-    wanted = {k: v for k, v in settings(options).items() if k not in unused}
-    return all(known.get(name, value) == value for name, value in wanted.items())
-
-
-def _unused(method: str) -> set[str]:
-    """Options that other methods take, and this one does not."""
-    every = {name for other in METHODS.values() for name in other.options}
-    return every - METHODS[method].options
-
-
-def chosen_settings(chosen: dict[str, Any], dataset: str, method: str = "") -> dict[str, Any]:
-    """The settings that are not the defaults of the data set, and of a method if it is given."""
-    defaults = default_settings(dataset, method)
-    return {name: value for name, value in chosen.items() if value != defaults.get(name)}
+    return all(known[name] == value for name, value in settings(options).items())
 
 
 def known_settings(recorded: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """A record's settings by today's names, without those that its method does not take.
+    """All settings of a record by today's names.
 
-    An option that did not exist yet was as it is now by default.
+    An option that did not exist yet was as it is now by default; the parts of ``agfn-nlc`` were
+    as the paper has them.
+
+    Args:
+        recorded: The settings of a record, of this version or an older one.
+        dataset: Whose defaults stand for what is not recorded.
+
+    Raises:
+        InputError: The method or the data set is unknown.
     """
     found, _ = translate(recorded)
-    if "memory_size" not in recorded:  # of a version whose defaults were the paper's
-        found = {**PAPER_SETTINGS, **found}
     method = str(found["method"][0])
-    unused = _unused(method)
-    own = {name: value for name, value in found.items() if name not in unused}
-    return {**default_settings(dataset, method), **own}
+    parts = PAPER_SETTINGS if method == NLC and _is_former(recorded) else {}
+    own = {name: value for name, value in found.items() if name not in _idle(method)}
+    return {**default_settings(dataset, method), **parts, **own}
 
 
-def lacks_parts(known: dict[str, Any]) -> bool:
-    """Whether a run of ``agfn-nlc`` has a part as the paper has it, as in the ablation."""
-    defaults = default_settings(known["dataset"], NLC)
-    return any(known[k] == v != defaults[k] for k, v in PAPER_SETTINGS.items())
+def _is_former(recorded: dict[str, Any]) -> bool:
+    """Whether a record is of a version before 0.2, by the names of its options."""
+    return "memory_size" not in recorded
 
 
-def common_settings(known: dict[str, Any]) -> dict[str, Any]:
-    """Settings in which a method's own default stands as the general one.
+def lacks_parts(recorded: dict[str, Any], dataset: str) -> bool:
+    """Whether an older version's run of ``agfn-nlc`` has a part as the paper has it.
 
-    Runs of several methods that are all at their defaults have these in common.
+    Either the part did not exist yet, or the run is of the ablation. Runs of this version are told
+    apart by :func:`chosen_settings`.
     """
-    general = default_settings(known["dataset"])
-    own = default_settings(known["dataset"], known["method"][0])
-    return {k: general.get(k, v) if v == own.get(k) else v for k, v in known.items()}
+    if row_of(recorded) != NLC or not _is_former(recorded):
+        return False
+    known, defaults = known_settings(recorded, dataset), default_settings(dataset, NLC)
+    return any(known[name] == value != defaults[name] for name, value in PAPER_SETTINGS.items())
+
+
+def chosen_settings(known: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults of the run's data set and method.
+
+    Runs of several methods that are all at their defaults have these in common: none.
+    """
+    defaults = default_settings(known["dataset"], known["method"][0])
+    return {name: value for name, value in known.items() if value != defaults.get(name)}
 
 
 @functools.cache
@@ -252,7 +267,8 @@ def cell_name(options: TrainOptions) -> str:
     runs as they are.
     """
     (method,) = options.method
-    chosen = chosen_settings(settings(options), options.dataset, method)
+    found = settings(options)
+    chosen = {**chosen_settings(found), "method": found["method"]}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
     return (
         f"{options.dataset}-{method}-{options.backbone}-noise{options.noise:g}"

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import (
-    NLC,
     TARGETS,
-    common_settings,
+    chosen_settings,
     known_settings,
     lacks_parts,
     row_of,
@@ -27,9 +26,9 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
-    recipe_line,
     row_of_records,
     seeds_note,
+    settings_line,
     standing,
 )
 
@@ -56,8 +55,8 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
     if target == "ablation":
         return render_ablation(records, dataset)
     parts = [
-        _render_recipe(target, dataset, recipe, rows)
-        for recipe, rows in _by_recipe(target, records, dataset)
+        _render_part(target, dataset, chosen, rows)
+        for chosen, rows in _by_settings(target, records, dataset)
     ]
     parts = [part for part in parts if part]
     if not parts:
@@ -65,7 +64,7 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _by_recipe(
+def _by_settings(
     target: str, records: Sequence[Record], dataset: str
 ) -> Iterator[tuple[dict[str, Any], dict[Key, Row]]]:
     """The rows of a table, for each set of options that its runs have in common."""
@@ -75,39 +74,32 @@ def _by_recipe(
         check_record(record)
         found = record["settings"]
         subset = record.get("subset", "")
-        if found["dataset"] != dataset or row_of(found) not in wanted.rows:
+        method = row_of(found)
+        if found["dataset"] != dataset or method not in wanted.rows:
             continue
-        known = known_settings(found, dataset)
-        if row_of(found) == NLC and lacks_parts(known):
-            continue
-        if not wanted.shows(found):
+        if not wanted.shows(found) or lacks_parts(found, dataset):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
-        own = ("method", "seed", *wanted.varied)
-        recipe = {k: v for k, v in common_settings(known).items() if k not in own}
+        chosen = chosen_settings(known_settings(found, dataset))
+        common = {k: v for k, v in chosen.items() if k not in ("seed", *wanted.varied)}
         key = Key(
-            row_of(found),
-            found["noise"],
-            found["backbone"],
-            found["batch_size"],
-            subset,
-            found["lr"],
+            method, found["noise"], found["backbone"], found["batch_size"], subset, found["lr"]
         )
-        groups[json.dumps(recipe, sort_keys=True)][key].append(record)
-    for recipe_text, rows in groups.items():
-        yield json.loads(recipe_text), {key: row_of_records(group) for key, group in rows.items()}
+        groups[json.dumps(common, sort_keys=True)][key].append(record)
+    for common_text, rows in groups.items():
+        yield json.loads(common_text), {key: row_of_records(group) for key, group in rows.items()}
 
 
-def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
+def _render_part(target: str, dataset: str, chosen: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
     if target == "sweep":
-        return render_sweep(dataset, recipe, {(key.name, key.lr): row for key, row in rows.items()})
+        return render_sweep(dataset, chosen, {(key.name, key.lr): row for key, row in rows.items()})
     rates = sorted({key.noise for key in rows})
     if "noise" in TARGETS[target].any_of and not set(rates) <= set(TARGETS[target].varied["noise"]):
-        recipe = {**recipe, "noise_rates": rates}
-    lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
+        chosen = {**chosen, "noise_rates": rates}
+    lines = [settings_line(target, dataset, chosen, list(rows.values()))]
     if target == "table-5":
         lines += _backbone_table(dataset, rows)
     else:

@@ -10,7 +10,7 @@ from pyg_agfn.reproduction.grid import (
     NLC,
     QUICK,
     TARGETS,
-    common_settings,
+    chosen_settings,
     default_settings,
     is_quick,
     known_settings,
@@ -24,9 +24,9 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
-    recipe_line,
     row_of_records,
     seeds_note,
+    settings_line,
 )
 
 
@@ -46,7 +46,7 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
         name = _variant(found)
         if name is not None:
             own = {*TARGETS["ablation"].sets, "method", "seed"}
-            rest = {key: value for key, value in common_settings(found).items() if key not in own}
+            rest = {key: value for key, value in chosen_settings(found).items() if key not in own}
             groups[json.dumps(rest, sort_keys=True)][name].append(record)
     if not groups:
         raise nothing_finished("ablation", dataset)
@@ -57,7 +57,7 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
             for name in TARGETS["ablation"].variants
             if name in by_name
         }
-        head = recipe_line("ablation", dataset, json.loads(rest_text), list(rows.values()))
+        head = settings_line("ablation", dataset, json.loads(rest_text), list(rows.values()))
         tables.append("\n".join([head, "", *_table(rows)]))
     return "\n\n".join(tables) + "\n"
 

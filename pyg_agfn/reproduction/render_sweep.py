@@ -12,18 +12,20 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     of_common_seeds,
-    recipe_line,
     seeds_note,
+    settings_line,
     standing,
 )
 
 
-def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, float], Row]) -> str:
+def render_sweep(
+    dataset: str, chosen_settings: dict[str, Any], rows: dict[tuple[str, float], Row]
+) -> str:
     """The table of runs that differ in method, learning rate and seed only.
 
     Args:
         dataset: Its name.
-        recipe: The settings in common.
+        chosen_settings: The settings in common that are no defaults.
         rows: By method and learning rate. A method's rates are compared on the seeds that all of
             them have.
 
@@ -45,7 +47,7 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
     if tuple(rates) != TARGETS["sweep"].varied["lr"]:
         command += "".join(f" {rate:g}" for rate in rates)
     heads = ["method", *(f"{rate:g}" for rate in rates), "best to baseline's", "leakage"]
-    lines = [recipe_line(command, dataset, recipe, list(chosen.values())), ""]
+    lines = [settings_line(command, dataset, chosen_settings, list(chosen.values())), ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for method, found in swept.items():
         cells = [method + seeds_note(chosen[method], chosen.values())]

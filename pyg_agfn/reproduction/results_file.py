@@ -16,8 +16,8 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.output_files import check_output_file
-from pyg_agfn.reproduction.grid import cell_name, same_settings
-from pyg_agfn.runs.files import check_file
+from pyg_agfn.reproduction.grid import known_settings, same_settings
+from pyg_agfn.runs.json_files import check_file
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.checkpoint_schema import is_count, is_number
 
@@ -118,12 +118,12 @@ class ResultsFile:
         return list(found.values())
 
     def find(self, options: TrainOptions) -> Record | None:
-        """The record of a run that has metrics."""
-        name = cell_name(options)
+        """The last record of a run that has metrics, whatever an older version called it."""
+        found = None
         for record in self.records():
-            if record["cell"] == name and "metrics" in record:
-                return record if same_settings(record["settings"], options) else None
-        return None
+            if "metrics" in record and same_settings(record.get("settings"), options):
+                found = record
+        return found
 
     def has(self, options: TrainOptions) -> bool:
         """Whether a run has metrics."""
@@ -199,18 +199,19 @@ def check_record(record: Record) -> None:
     """
     try:
         _check_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the record of {record['cell']} is not that of a run ({error}); remove its line"
         ) from None
 
 
 def _check_record(record: Record) -> None:
-    known = {field.name for field in dataclasses.fields(TrainOptions)}
-    given = {name: value for name, value in record["settings"].items() if name in known}
-    named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split"}
-    if missing := named - given.keys():
+    found = record["settings"]
+    named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split", "lr"}
+    if missing := named - found.keys():
         raise ValueError(f"settings without {', '.join(sorted(missing))}")
+    fields = {field.name for field in dataclasses.fields(TrainOptions)}
+    given = {k: v for k, v in known_settings(found, found["dataset"]).items() if k in fields}
     TrainOptions(**{**given, "root": ".", "pretrain_epochs": 0})
     if "correct" not in record:
         return

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import NLC, QUICK, QUICK_MARK, chosen_settings, is_quick
+from pyg_agfn.reproduction.grid import NLC, QUICK, QUICK_MARK, default_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
 
 
@@ -35,12 +35,13 @@ class Row:
 
 
 def row_of_records(records: Sequence[Record]) -> Row:
-    """The runs of one row, in the order of their seeds.
+    """The runs of one row, in the order of their seeds; of several of one seed the last.
 
     Raises:
         InputError: They are measured on different images.
     """
-    records = sorted(records, key=lambda record: record["settings"]["seed"])
+    by_seed = {record["settings"]["seed"]: record for record in records}
+    records = [by_seed[seed] for seed in sorted(by_seed)]
     metrics = [record["metrics"] for record in records if "metrics" in record]
     images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
     if len(set(images)) > 1:
@@ -82,12 +83,17 @@ def command(target: str, dataset: str) -> str:
     return f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root}{lists}"
 
 
-def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
-    """What a table shows, and the command that makes it."""
-    first = rows[0]
-    split = recipe["eval_split"]
-    chosen = chosen_settings(recipe, dataset)
-    chosen.pop("dataset", None)
+def settings_line(target: str, dataset: str, chosen: dict[str, Any], rows: Sequence[Row]) -> str:
+    """What a table shows, and the command that makes it.
+
+    Args:
+        target: Its name on the command line.
+        dataset: Its data set.
+        chosen: The settings of all its runs that are no defaults.
+        rows: Its rows.
+    """
+    first, chosen = rows[0], dict(chosen)
+    split = chosen.get("eval_split", default_settings(dataset)["eval_split"])
     tryout = any(row.quick for row in rows)
     if tryout:
         for name in (*QUICK, "train_size"):

@@ -15,8 +15,8 @@ from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, same_settings, settings
 from pyg_agfn.reproduction.results_file import Record, ResultsFile, pack, unpack
-from pyg_agfn.runs.files import read_json
 from pyg_agfn.runs.folder import load_answers
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
 
 

@@ -13,12 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.runs.json_files import JSON_LIMIT as JSON_LIMIT
-from pyg_agfn.runs.json_files import check_file as check_file
-from pyg_agfn.runs.json_files import read_json as read_json
-from pyg_agfn.runs.json_files import refuse_links as refuse_links
-from pyg_agfn.runs.json_files import write_json as write_json
-from pyg_agfn.runs.json_files import write_whole as write_whole
+from pyg_agfn.runs.json_files import check_file, write_whole
 
 #: Most bytes of what stands before the tensors in their file.
 HEADER_LIMIT = 8 << 20

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from pyg_agfn.training.command_line import parse_options, parse_resume
     from pyg_agfn.training.data import load_datasets
     from pyg_agfn.training.few_images import fit_to_images
-    from pyg_agfn.training.merge_options import merge_options
     from pyg_agfn.training.options import DATASET_DEFAULTS, TrainOptions
     from pyg_agfn.training.result import TrainingResult
     from pyg_agfn.training.run import resume_run, train_method, train_methods
@@ -23,7 +22,6 @@ __all__ = [
     "fit_to_images",
     "load_datasets",
     "make_fabric",
-    "merge_options",
     "parse_options",
     "parse_resume",
     "resume_run",
@@ -37,7 +35,6 @@ __getattr__, __dir__ = lazy(
         "command_line": ["parse_options", "parse_resume"],
         "data": ["load_datasets"],
         "few_images": ["fit_to_images"],
-        "merge_options": ["merge_options"],
         "options": ["DATASET_DEFAULTS", "TrainOptions"],
         "result": ["TrainingResult"],
         "run": ["resume_run", "train_method", "train_methods"],

@@ -20,8 +20,8 @@ from pyg_agfn.training.defaults import DATASET_DEFAULTS
 from pyg_agfn.training.merge_options import merge_options
 from pyg_agfn.training.option_values import converted, describe_type, without_none
 from pyg_agfn.training.options import PLACES, TrainOptions
-from pyg_agfn.training.renamed_options import OLD_NAMES, RENAMED
-from pyg_agfn.training.saved_options import read_options, todays_names
+from pyg_agfn.training.renamed_options import OLD_NAMES, RENAMED, translate
+from pyg_agfn.training.saved_options import read_options
 
 #: Headings of the help, and an example of each.
 GROUPS = {
@@ -39,7 +39,7 @@ def parse_options(arguments: Sequence[str] | None = None, refuse: bool = True) -
 
     Args:
         arguments: The command line; that of the process if not given.
-        refuse: Whether to refuse what has no effect (:func:`~pyg_agfn.training.merge_options`).
+        refuse: Whether to refuse what has no effect (:mod:`pyg_agfn.training.merge_options`).
 
     Raises:
         InputError: Unknown option or value, an option that would have no effect, or a
@@ -69,7 +69,7 @@ def parse_given(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parsed = OptionParser().parse_args(arguments, defaults=False).as_dict()
     hints = {"config": Path, "resume": Path, **get_type_hints(TrainOptions)}
     typed = {name: converted(value, hints.get(name, str)) for name, value in parsed.items()}
-    given, lines = todays_names(typed)
+    given, lines = translate(typed)
     for line in lines:
         warn(line)
     return given
@@ -133,7 +133,8 @@ class OptionParser(OneLine, ArgumentParser):
         if found is not None:
             rule = describe_type(self._hints[RENAMED.get(found[1], found[1])])
             message = f"{flag_of(found[1])} must be {rule}, got {found[2]}"
-        super().error(" ".join(message.split()))
+        # Versions differ in the case of the first letter.
+        super().error(" ".join((message[:1].lower() + message[1:]).split()))
 
 
 def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.registry import BACKBONES, METHODS
-from pyg_agfn.runs.folder import ModelConfig
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData

@@ -23,7 +23,7 @@ class Use:
     Attributes:
         holds: Whether a run fulfils it.
         because: Why there is no effect else; options in braces stand for their values.
-        way_out: What to do to have one.
+        way_out: What to do to have one; ``{takers}`` stands for the methods that take the option.
     """
 
     holds: Callable[[TrainOptions], bool]
@@ -61,7 +61,7 @@ def _of_method(
     takes = Use(
         lambda o: bool(taken(o)),
         "with --method {method}, which does not take it",
-        f"add a method to --method that takes {flag_of(option)}",
+        "add {takers} to --method",
     )
     if not because:
         return (takes,)
@@ -93,6 +93,12 @@ def _learns_graph(name: str, options: TrainOptions) -> bool:
 
 def _draws(name: str, options: TrainOptions) -> bool:
     return name != "agfn-nlc" or options.classifier_inputs != "single"
+
+
+def _has_gradient_of_pairs(name: str, options: TrainOptions) -> bool:
+    """Whether alpha and beta have a gradient by the pairs that an ``edge_index`` lists."""
+    by_memory = name == "agfn-nlc" and options.memory_size > 0
+    return options.propagation == "edges" and _draws(name, options) and not by_memory
 
 
 _REST = ("with --memory-size 0, where alpha and beta rest", "give a --memory-size")
@@ -151,8 +157,8 @@ USES: dict[str, tuple[Use, ...]] = {
     ),
     "graph_gradient": _of_method(
         "graph_gradient",
-        lambda name, o: o.propagation == "edges" and _draws(name, o),
-        "with --propagation {propagation}, or where no graph is drawn",
+        _has_gradient_of_pairs,
+        "with --propagation {propagation}, or where alpha and beta learn from no drawn graph",
         "choose --propagation edges and --method agfn",
     ),
     "samples": _of_method("samples", _draws, *_NO_DRAW),
@@ -183,15 +189,17 @@ def refuse_without_effect(runs: Sequence[TrainOptions], given: Iterable[str]) ->
             for options in runs
         ]
         if failed[0] is not None and None not in failed:
-            because = failed[0].because.format_map(_Shown(vars(runs[0])))
-            raise InputError(
-                f"{flag_of(name)} has no effect {because}: leave it out, or {failed[0].way_out}"
+            shown = _Shown(vars(runs[0]), name)
+            because, way_out = (
+                text.format_map(shown) for text in (failed[0].because, failed[0].way_out)
             )
+            raise InputError(f"{flag_of(name)} has no effect {because}: leave it out, or {way_out}")
 
 
 class _Shown(dict[str, Any]):
-    """Options as they are typed."""
+    """Options as they are typed, and the methods that take one of them."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], option: str) -> None:
         super().__init__(values)
         self["method"] = " ".join(self["method"])
+        self["takers"] = " or ".join(name for name in METHODS if option in METHODS[name].options)

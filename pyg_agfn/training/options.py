@@ -9,8 +9,6 @@ from typing import Any, Literal, get_type_hints
 from pyg_agfn import plugins
 from pyg_agfn.choices import (
     CUSTOM,
-    MAX_SIZE,
-    SIDES,
     Choice,
     ClassifierInputs,
     Descent,
@@ -21,12 +19,12 @@ from pyg_agfn.choices import (
     Propagation,
     Resize,
 )
-from pyg_agfn.cli import flag_of
-from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.errors import as_path
 from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
 from pyg_agfn.runs.json_files import write_json
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, method_defaults
-from pyg_agfn.training.option_values import converted, describe_type, fits, shown
+from pyg_agfn.training.option_checks import check_options
+from pyg_agfn.training.option_values import converted
 
 __all__ = ["CUSTOM", "DATASET_DEFAULTS", "PLACES", "TrainOptions"]
 
@@ -221,76 +219,9 @@ class TrainOptions:
     plugin: tuple[str, ...] = option((), plugins.HELP, "run")
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-
-        def check(good: bool, name: str, rule: str) -> None:
-            if not good:
-                value = shown(getattr(self, name), hints[name])
-                raise InputError(f"{flag_of(name)} must be {rule}, got {value}")
-
-        for name, hint in hints.items():
+        for name, hint in get_type_hints(type(self)).items():
             object.__setattr__(self, name, converted(getattr(self, name), hint))
-            check(fits(getattr(self, name), hint), name, describe_type(hint))
-        check(bool(self.method), "method", "at least one method")
-        for name, registry in (
-            ("backbone", BACKBONES),
-            ("dataset", DATASETS),
-            ("method", METHODS),
-        ):
-            values = self.method if name == "method" else (getattr(self, name),)
-            known = all(value in registry for value in values) or values == (CUSTOM,)
-            check(known, name, f"one of {', '.join(registry)}")
-        check(0 <= self.noise < 1, "noise", "at least 0 and below 1")
-        check(-1 <= self.threshold <= 1, "threshold", "a cosine, -1 to 1")
-        check(0 <= self.teacher_decay < 1, "teacher_decay", "at least 0 and below 1")
-        check(0 <= self.memory_size <= MAX_SIZE, "memory_size", f"0 to {MAX_SIZE}")
-        if self.label_source in ("neighbors", "both") and not self.memory_size:
-            raise InputError(
-                f"label_source {self.label_source!r} needs --memory-size, where neighbours are "
-                "found; 'teacher' or 'given' needs none"
-            )
-        share = self.max_share
-        check(share is None or 0 <= share <= 1, "max_share", "a share, 0 to 1")
-        check(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
-        for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
-            check(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("samples", "feature_dim", "bank_size", "batch_size", "eval_draws"):
-            check(getattr(self, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
-        for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
-            check(getattr(self, name) >= 0, name, "at least 0")
-        for name in ("workers", "checkpoint_seconds"):
-            check(getattr(self, name) >= 0, name, "at least 0")
-        check(
-            self.batch_size >= 2,
-            "batch_size",
-            "at least 2 (batch normalization cannot train on one image)",
-        )
-        check(
-            self.image_size is None or SIDES[0] <= self.image_size <= SIDES[1],
-            "image_size",
-            f"{SIDES[0]} to {SIDES[1]} pixels",
-        )
-        if self.resize != "stretch" and self.image_size is None:
-            raise InputError(f"--resize {self.resize} needs --image-size, the side in pixels")
-        check(self.train_size is None or self.train_size >= 2, "train_size", "at least 2 images")
-        check(self.warmup_epochs < self.epochs, "warmup_epochs", f"below --epochs {self.epochs}")
-        if self.pretrain_epochs >= self.epochs and any(
-            METHODS[name].joins_images for name in self.method
-        ):
-            raise InputError(
-                f"--pretrain-epochs {self.pretrain_epochs} leaves none of --epochs {self.epochs} "
-                "for the graph: give fewer, or more --epochs"
-            )
-        if self.dataset != CUSTOM:
-            reader = DATASETS[self.dataset]
-            splits = " or ".join(reader.splits)
-            check(self.eval_split in reader.splits, "eval_split", f"{splits} with {self.dataset}")
-            if "label_mode" not in reader.options:
-                check(self.label_mode == "plurality", "label_mode", "left out (it has no votes)")
-            if reader.needs_root and self.root is None:
-                raise InputError(f"--dataset {self.dataset} needs --root, the folder of its files")
-        if self.noise and self.noise_file:
-            raise InputError("--noise and --noise-file both say which labels are wrong: give one")
+        check_options(self)
 
     @classmethod
     def for_dataset(cls, dataset: str = "digits", **given: Any) -> "TrainOptions":

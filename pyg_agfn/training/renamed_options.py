@@ -10,13 +10,13 @@ from pyg_agfn.errors import InputError, printable
 RENAMED = {
     "teacher": "teacher_decay",
     "memory": "memory_size",
-    "judges": "label_source",
+    "judges": "label_source",  # former name
     "correct_at_most": "max_share",
     "heads": "classifier_inputs",
 }
 #: Today's values of these options by the old ones.
 RENAMED_VALUES: dict[str, dict[str, str]] = {
-    "judges": {"nobody": "given", "neighbours": "neighbors"},
+    "judges": {"nobody": "given", "neighbours": "neighbors"},  # former name
     "heads": {"alone": "single"},
 }
 #: Old names of options; ``recipe`` has no new one.
@@ -48,10 +48,11 @@ _PARTS = ("teacher_decay", "memory_size", "label_source", "classifier_inputs")
 def translate(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Options of a command line, a ``config.json`` or a record of results, by today's names.
 
-    With ``recipe: best`` the method ``agfn`` becomes ``agfn-nlc``; ``recipe: paper`` is dropped.
-    ``agfn`` with parts of the best recipe that were set by hand becomes ``agfn-nlc`` too, with
-    the paper's settings for the rest. What has no old name is returned as it is, and no value is
-    checked.
+    With ``recipe: best`` the method ``agfn`` becomes ``agfn-nlc``; ``recipe: paper`` is dropped,
+    and so are its settings of ``agfn-nlc``'s options, which would hold for that method once it is
+    named in the place of ``agfn``. ``agfn`` with parts of the best recipe that were set by hand
+    becomes ``agfn-nlc`` too, with the paper's settings for the rest. What has no old name is
+    returned as it is, and no value is checked.
 
     Args:
         options: Some or all options, by old and new names.
@@ -81,6 +82,10 @@ def translate(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if found["method"] != method:
             found = {**_settings_in_use(found), **found}
             lines.append(f"--method {PAPER} with corrected labels is now --method {CORRECTED}")
+    elif "recipe" in options:
+        found["method"] = method
+        own = ("max_share", *_PARTS)
+        found = {k: v for k, v in found.items() if k not in own or v != PAPER_SETTINGS[k]}
     if "method" in found and found["method"] != (new := _replaced(found["method"], OLD_CORRECTED)):
         found["method"] = new
         lines.append(f"--method {OLD_CORRECTED} is now --method {CORRECTED}")

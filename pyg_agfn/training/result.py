@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_agfn.choices import run_label
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.evaluation import Bank, EvaluationSettings, extract_features
@@ -18,17 +19,9 @@ from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.prediction import Prediction, find_images, predict
-from pyg_agfn.runs.files import read_json, write_json
-from pyg_agfn.runs.folder import (
-    Answers,
-    ModelConfig,
-    References,
-    Run,
-    load_run,
-    run_label,
-    save_answers,
-    save_model,
-)
+from pyg_agfn.runs.folder import Answers, References, Run, load_run, save_answers, save_model
+from pyg_agfn.runs.json_files import read_json, write_json
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import Epoch
 from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data
 from pyg_agfn.training.options import TrainOptions

@@ -9,8 +9,9 @@ from rich.console import Console
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
+from pyg_agfn.evaluation.explain_results import explain_results
 from pyg_agfn.evaluation.results_table import results_table
-from pyg_agfn.runs.files import read_json
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions
@@ -49,6 +50,8 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
             raise
         console.print(f"{method}: written to {folder}", soft_wrap=True, highlight=False)
     console.print(results_table(results))
+    for sentence in explain_results(results):
+        console.print(sentence, soft_wrap=True, highlight=False)
     return results
 
 

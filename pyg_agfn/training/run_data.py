@@ -25,8 +25,8 @@ def load_run_data(
     Args:
         run: A run read back.
         given: Options that are others now.
-        cache: Folder for decoded images. Not the file's: who made it may be a stranger, and
-            nothing is written where a stranger says.
+        cache: Folder for decoded images. The file's own is not used: the run may come from an
+            untrusted source, which must not choose where files are written.
         eval_label_mode: Label mode of FERPlus's test images, where it is not the run's. The
             training images stay those that it learned.
 

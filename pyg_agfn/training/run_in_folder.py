@@ -12,7 +12,7 @@ from rich.console import Console
 from pyg_agfn.datasets.bad_data import BadItem, unique, write_skipped
 from pyg_agfn.errors import InputError
 from pyg_agfn.extras import missing
-from pyg_agfn.runs.files import refuse_links
+from pyg_agfn.runs.json_files import refuse_links
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.interruption import raised_signals
 from pyg_agfn.training.options import TrainOptions

@@ -10,7 +10,7 @@ from pyg_agfn.plugins import refuse_unregistered
 from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training.merge_options import merge_options
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.training.renamed_options import OLD_NAMES, translate
+from pyg_agfn.training.renamed_options import translate
 
 
 def load_options(path: Path, given: Mapping[str, Any] | None = None) -> TrainOptions:
@@ -33,7 +33,7 @@ def read_options(path: Path) -> tuple[dict[str, Any], list[str]]:
     except InputError as error:
         raise InputError(f"--config {error}") from None
     try:
-        options, lines = todays_names(saved)
+        options, lines = translate(saved)
     except InputError as error:
         raise InputError(f"--config {path}: {error}") from None
     unknown = sorted(set(options) - {spec.name for spec in dataclasses.fields(TrainOptions)})
@@ -41,11 +41,3 @@ def read_options(path: Path) -> tuple[dict[str, Any], list[str]]:
         raise InputError(f"--config {path}: unknown option {', '.join(unknown)}")
     refuse_unregistered(options, f"--config {path}")
     return options, lines
-
-
-def todays_names(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Options without old names (:func:`~pyg_agfn.training.renamed_options.translate`)."""
-    fields = {spec.name for spec in dataclasses.fields(TrainOptions)}
-    if fields & {*OLD_NAMES}:
-        return dict(options), []
-    return translate(options)

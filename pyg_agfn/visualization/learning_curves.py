@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.registry import FORMER_NAMES, METHODS
-from pyg_agfn.runs.files import check_file, read_json
+from pyg_agfn.runs.json_files import check_file, read_json
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color, method_style
 

@@ -15,7 +15,7 @@ from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
 from pyg_agfn.methods import NeighborLabelCorrection, SelfCure
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.folder import ModelConfig
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import choose_objective

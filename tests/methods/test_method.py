@@ -16,7 +16,7 @@ from pyg_agfn.methods import (
     label_smoothing,
 )
 from pyg_agfn.registry import METHODS
-from pyg_agfn.runs.folder import ModelConfig
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.losses import LOSSES
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.prediction import classify
-from pyg_agfn.runs.folder import ModelConfig, References, load_run, save_model
+from pyg_agfn.runs.folder import References, load_run, save_model
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import parse_options
 
 FILES = ("model.json", "model.safetensors", "bank.json", "bank.safetensors")

@@ -9,16 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.runs.files import (
-    JSON_LIMIT,
-    TensorSpec,
-    read_header,
-    read_json,
-    read_tensors,
-    refuse_links,
-    write_json,
-    write_tensors,
-)
+from pyg_agfn.runs.files import TensorSpec, read_header, read_tensors, write_tensors
+from pyg_agfn.runs.json_files import JSON_LIMIT, read_json, refuse_links, write_json
 
 
 def complaint_of(read, path: Path) -> str:

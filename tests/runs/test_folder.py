@@ -8,20 +8,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pyg_agfn.choices import run_label
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.runs.folder import (
     Answers,
     Method,
-    ModelConfig,
     References,
     label_of_folder,
     load_answers,
     load_run,
-    run_label,
     save_answers,
     save_model,
 )
+from pyg_agfn.runs.model_config import ModelConfig
 
 
 def card(method: str = "agfn", **changes) -> ModelConfig:

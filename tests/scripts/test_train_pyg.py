@@ -193,3 +193,15 @@ def test_a_cpu_that_emulates_bf16_is_named(script, monkeypatch, capability, said
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     small = ["--method", "baseline", "--epochs", 1, "--train-size", 100, "--precision", "bf16"]
     assert ("this CPU emulates bf16" in script("train_pyg.py", *small).stdout) == said
+
+
+def test_without_matplotlib_a_line_takes_the_place_of_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.training.run.missing", lambda package: f"no {package}")
+    console = Console(file=(tmp_path / "screen").open("w"), width=100)
+    options = {"method": "baseline", "epochs": 1, "train_size": 128, "batch_size": 128}
+    train_methods(TrainOptions.for_dataset("digits", out=tmp_path, **options), console)
+    console.file.close()
+    assert "no picture of the learning curve: no matplotlib" in (tmp_path / "screen").read_text()
+    files = {path.name for path in folder(tmp_path, "baseline").iterdir()}
+    assert "metrics.json" in files
+    assert "learning_curve.png" not in files

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.training import command_line, saved_options
 from pyg_agfn.training.command_line import GROUPS, OptionParser, parse_given, parse_options
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.renamed_options import RENAMED
@@ -78,6 +77,12 @@ def test_the_help_has_every_option_under_its_heading():
         assert shown != spec.metadata.get("hidden", False), flag
 
 
+def test_the_help_has_the_defaults_of_each_data_set():
+    text = " ".join(OptionParser().format_help().split())
+    assert "mnist: 10000" in text
+    assert "(default: 256; digits: 128)" in text
+
+
 @pytest.mark.parametrize("title", GROUPS)
 def test_the_example_of_a_group_is_of_its_options(title):
     given = parse_given(GROUPS[title].split())
@@ -85,44 +90,15 @@ def test_the_example_of_a_group_is_of_its_options(title):
     assert {groups[name] for name in given} == {title}
 
 
-@dataclasses.dataclass(frozen=True)
-class NewOptions:
-    """Options that have been renamed, as the parser reads them."""
-
-    method: tuple[str, ...] = dataclasses.field(
-        default=("baseline", "agfn"),
-        metadata={"help": "", "group": "method", "choices": lambda: ("baseline", "agfn-nlc")},
-    )
-    memory_size: int = dataclasses.field(default=0, metadata={"help": "", "group": "method"})
-    max_share: float | None = dataclasses.field(
-        default=None, metadata={"help": "", "group": "method", "hidden": True}
-    )
-    label_source: str = dataclasses.field(
-        default="given", metadata={"help": "", "group": "method", "hidden": True}
-    )
-
-
-@pytest.fixture
-def renamed(monkeypatch):
-    """The command line of options that have been renamed."""
-    for module in (command_line, saved_options):
-        monkeypatch.setattr(module, "TrainOptions", NewOptions)
-
-
-def test_choices_are_asked_for_when_the_line_is_read(renamed):
-    assert parse_given(["--method", "agfn-nlc"]) == {"method": ("agfn-nlc",)}
-    with pytest.raises(InputError, match="invalid choice"):
-        parse_given(["--method", "agfn"])
-
-
-def test_what_is_hidden_is_taken_and_not_listed(renamed):
+def test_what_is_hidden_is_taken_and_not_listed():
     assert parse_given(["--max-share", "0.1"]) == {"max_share": 0.1}
     assert "--max-share" not in OptionParser().format_help()
 
 
-def test_an_old_flag_works_and_is_a_line_on_stderr(renamed, capsys, monkeypatch):
+def test_an_old_flag_works_and_is_a_line_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["scripts/train_pyg.py"])
-    given = parse_given(["--recipe", "best", "--memory", "9", "--judges", "neighbours"])
+    typed = ["--recipe", "best", "--memory", "9", "--judges", "neighbours"]  # former name
+    given = parse_given(typed)
     assert given == {
         "method": ("baseline", "agfn-nlc"),
         "memory_size": 9,
@@ -130,29 +106,27 @@ def test_an_old_flag_works_and_is_a_line_on_stderr(renamed, capsys, monkeypatch)
     }
     assert capsys.readouterr().err.splitlines() == [
         "train_pyg.py: --memory is now --memory-size",
-        "train_pyg.py: --judges neighbours is now --label-source neighbors",
+        "train_pyg.py: --judges neighbours is now --label-source neighbors",  # former name
         "train_pyg.py: --recipe best is now --method agfn-nlc",
     ]
 
 
-def test_old_flags_are_checked_and_not_listed(renamed):
+def test_old_flags_are_checked_and_not_listed():
     with pytest.raises(InputError, match="--memory"):
         parse_given(["--memory", "many"])
     text = OptionParser().format_help()
     assert not [name for name in RENAMED if f"--{name.replace('_', '-')} " in text]
 
 
-def test_old_names_in_a_configuration_are_one_line(renamed, capsys, monkeypatch, tmp_path):
+def test_old_names_in_a_configuration_are_one_line(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["train_pyg.py"])
-    monkeypatch.setattr(command_line, "merge_options", lambda given, saved, refuse: saved)
-    monkeypatch.setattr(saved_options, "merge_options", lambda given, saved: saved)
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({"memory": 0, "judges": "nobody", "recipe": "paper"}))
-    new = {"memory_size": 0, "label_source": "given"}
-    assert parse_options(["--config", str(config)]) == new
+    config.write_text(json.dumps({"method": ["agfn"], "teacher": 0.5, "memory": 9}))
+    options = parse_options(["--config", str(config)])
+    assert (options.method, options.teacher_decay, options.memory_size) == (("agfn-nlc",), 0.5, 9)
     assert capsys.readouterr().err.splitlines() == [
-        f"train_pyg.py: --config {config}: --memory is now --memory-size; --judges nobody is now "
-        "--label-source given; --recipe paper is now --method agfn"
+        f"train_pyg.py: --config {config}: --teacher is now --teacher-decay; --memory is now "
+        "--memory-size; --method agfn with corrected labels is now --method agfn-nlc"
     ]
-    assert load_options(config) == new
+    assert load_options(config) == options
     assert capsys.readouterr().err == ""

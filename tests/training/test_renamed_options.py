@@ -11,7 +11,7 @@ OLD_PAPER = {
     "recipe": "paper",
     "teacher": 0.0,
     "memory": 0,
-    "judges": "nobody",
+    "judges": "nobody",  # former name
     "correct_at_most": 1.0,
     "heads": "graph",
     "graph_optimizer": "sgd",
@@ -24,7 +24,7 @@ OLD_BEST = {
     "recipe": "best",
     "teacher": 0.99,
     "memory": 4096,
-    "judges": "neighbours",
+    "judges": "neighbours",  # former name
     "correct_at_most": None,
     "heads": "alone",
     "graph_optimizer": "adam",
@@ -52,19 +52,20 @@ def test_the_best_recipe_is_a_method():
     }
 
 
-def test_the_papers_recipe_is_the_method_agfn():
-    assert translate(OLD_PAPER)[0] == {
+def test_the_papers_recipe_is_the_method_agfn_without_the_options_of_another_one():
+    options = {
         "method": ["agfn"],
         "alpha": 1.0,
         "beta": 0.0,
-        "teacher_decay": 0.0,
-        "memory_size": 0,
-        "label_source": "given",
-        "max_share": 1.0,
-        "classifier_inputs": "graph",
         "graph_optimizer": "sgd",
         "lr_graph": 0.001,
     }
+    assert translate(OLD_PAPER)[0] == options
+    assert translate({**OLD_PAPER, "method": ["scn"]})[0] == {**options, "method": ["scn"]}
+
+
+def test_the_papers_recipe_alone_is_of_the_methods_of_its_time():
+    assert translate({"recipe": "paper"})[0] == {"method": ("baseline", "agfn")}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_the_papers_recipe_is_the_method_agfn():
         ({"recipe": "best"}, "--recipe best is now --method agfn-nlc"),
         ({"recipe": "paper"}, "--recipe paper is now --method agfn"),
         ({"correct_at_most": 0.1}, "--correct-at-most is now --max-share"),
-        ({"judges": "nobody"}, "--judges nobody is now --label-source given"),
+        ({"judges": "nobody"}, "--judges nobody is now --label-source given"),  # former name
         ({"heads": "graph"}, "--heads is now --classifier-inputs"),
         ({"method": ("agfn-best",)}, "--method agfn-best is now --method agfn-nlc"),
     ],
@@ -83,10 +84,11 @@ def test_a_line_says_the_new_name(given, line):
 
 
 def test_several_old_names_have_a_line_each():
-    _, lines = translate({"recipe": "best", "teacher": 0.9, "judges": "neighbours"})
+    old = {"recipe": "best", "teacher": 0.9, "judges": "neighbours"}  # former name
+    _, lines = translate(old)
     assert lines == [
         "--teacher is now --teacher-decay",
-        "--judges neighbours is now --label-source neighbors",
+        "--judges neighbours is now --label-source neighbors",  # former name
         "--recipe best is now --method agfn-nlc",
     ]
 
@@ -133,5 +135,5 @@ def test_an_unknown_recipe_is_refused():
 
 @pytest.mark.parametrize("value", [None, 3, {}, [[]], {"a": []}])
 def test_values_of_any_type_are_passed_on(value):
-    options, _ = translate({"judges": value, "method": value})
+    options, _ = translate({"judges": value, "method": value})  # former name
     assert (options["label_source"], options["method"]) == (value, value)

@@ -54,6 +54,7 @@ class NeighborCorrection(AGFNMethod):
         ValueError: Neighbours are to correct labels, and there is no memory of them.
     """
 
+    summary = "AGFN whose training labels are corrected by those of similar past images"
     color = "#332288"
     options: ClassVar[frozenset[str]] = POISSON_OPTIONS | {
         "classifier_inputs",
@@ -200,6 +201,9 @@ class NeighborCorrection(AGFNMethod):
         rates = state.get("corrector.noise_rates", torch.zeros(0))
         if not ((rates == UNKNOWN) | ((rates >= 0) & (rates <= 1))).all():
             raise ValueError(f"no noise rates: {rates.tolist()}")
+        labels = state.get("corrector.memory.labels", torch.zeros(0))
+        if not ((labels >= 0) & (labels < self.model.classifier.out_features)).all():
+            raise ValueError("the memory has labels of other classes")
         self.counted = int(state["counted"])
         for name, module in (("teacher", self.teacher), ("corrector", self.corrector)):
             if module is not None:

@@ -123,8 +123,9 @@ def test_as_many_labels_are_corrected_as_the_memory_finds_wrong():
         "max_share": None,
         "pretrain_epochs": 1,
     }
-    parts |= {"alpha": 10.0, "beta": -8.0}
-    model, method = build(**parts, teacher_decay=0.0)  # an untrained teacher finds all images alike
+    # An untrained teacher, with the running statistics of no image, finds all images alike.
+    parts |= {"alpha": 10.0, "beta": -8.0, "teacher_decay": 0.0}
+    model, method = build(**parts)
     given = F.one_hot(labels, 3).float()
     step(method, images, labels, index, 1)  # before the graph
     assert method.metrics() == {"noise_rate": None}

@@ -151,11 +151,7 @@ def predict(
             finite, as with weights that are far too large.
         OutOfMemoryError: There is too little memory for an image.
     """
-    if run.card.own_transforms:
-        raise InputError(
-            "the model was trained on images that transforms in Python made: make them by the same "
-            "transforms, and classify them by TrainingResult.load(folder).predict(images)"
-        )
+    refuse_own_transforms(run)
     batch_size = _fitting(run, batch_size)
     named: list[Path] = []
     images: list[Pixels] = []
@@ -172,6 +168,19 @@ def predict(
             named, images = [], []
     if images:
         yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
+
+
+def refuse_own_transforms(run: Run) -> None:
+    """Refuses a model that no image file can be made an input of.
+
+    Raises:
+        InputError: Transforms of the user's own made the images that it was trained on.
+    """
+    if run.card.own_transforms:
+        raise InputError(
+            "the model was trained on images that transforms in Python made: make them by the same "
+            "transforms, and classify them by TrainingResult.load(folder).predict(images)"
+        )
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pyg_agfn.errors import InputError, printable
@@ -64,7 +65,7 @@ class Registry(Mapping[str, T]):
             )
 
         def add(value: T) -> T:
-            origin = module or str(getattr(value, "__module__", "?"))
+            origin = _importable(module or str(getattr(value, "__module__", "?")))
             taken = self._modules.get(name)
             if taken is not None and taken != origin:
                 raise InputError(f"{self.kind} {name!r} is registered already, by {taken}")
@@ -104,6 +105,12 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._modules)
+
+
+def _importable(module: str) -> str:
+    """The name by which a module can be imported: of a script that is run, that of its file."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(file).stem if module == "__main__" and file else module
 
 
 _METHODS = "pyg_agfn.methods"

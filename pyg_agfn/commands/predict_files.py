@@ -13,7 +13,7 @@ from pyg_agfn.cli import warn
 from pyg_agfn.datasets.image_listing import Ignored
 from pyg_agfn.device import find_device
 from pyg_agfn.errors import InterruptedRunError
-from pyg_agfn.prediction import Prediction, find_images, predict
+from pyg_agfn.prediction import Prediction, find_images, predict, refuse_own_transforms
 from pyg_agfn.prediction_output import (
     CsvWriter,
     JsonLinesWriter,
@@ -33,6 +33,7 @@ def predict_files(arguments: Namespace) -> int:
     if ignored:
         warn(f"{ignored}")
     run = load_run(arguments.checkpoint)
+    refuse_own_transforms(run)
     run.model.to(device)
     if run.references is not None:
         run.references.bank.to(device)

@@ -32,6 +32,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         skipped: Rows and images that were bad, and are left out.
         set_aside: Names of other images of the data set: of another part, without a label, or bad.
             Lists may name them.
+        every_class: Whether each class must have an image; images to measure on may lack some.
 
     Raises:
         InputError: There is no image, or a class without one; not one label and name for each
@@ -42,6 +43,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
     label_origin = "the data set's"
     #: Whether the images are made by transforms of the user's own.
     own_transforms = False
+    #: Whether the images are floats, which are used as they are.
+    are_floats = False
     #: Lines about the images that the user should read before they are used.
     notes: Sequence[str] = ()
     #: What is white in those of more than 8 bits; new images are to be read by the same.
@@ -55,6 +58,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         names: Sequence[str],
         skipped: Sequence[BadItem] = (),
         set_aside: Sequence[str] = (),
+        every_class: bool = True,
     ) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
@@ -72,7 +76,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
                 f"{type(self).__name__}: {len(self.images)} images with {len(self.labels)} labels "
                 f"and {len(self.names)} names; each image needs one of both"
             )
-        check_labels(type(self).__name__, self.labels, self.classes, len(self.skipped))
+        name, num_skipped = type(self).__name__, len(self.skipped)
+        check_labels(name, self.labels, self.classes, num_skipped, every_class)
 
     @property
     def num_classes(self) -> int:

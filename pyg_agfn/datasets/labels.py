@@ -9,7 +9,13 @@ from torch import Tensor
 from pyg_agfn.errors import InputError
 
 
-def check_labels(name: str, labels: Tensor, classes: Sequence[str], num_skipped: int = 0) -> None:
+def check_labels(
+    name: str,
+    labels: Tensor,
+    classes: Sequence[str],
+    num_skipped: int = 0,
+    every_class: bool = True,
+) -> None:
     """Refuses labels that are no class, and classes that no label names.
 
     Args:
@@ -17,6 +23,8 @@ def check_labels(name: str, labels: Tensor, classes: Sequence[str], num_skipped:
         labels: Of each image.
         classes: Names of the K classes.
         num_skipped: Bad images that are left out.
+        every_class: Whether each class must have an image, as in training. Images that are only
+            measured may lack some.
 
     Raises:
         InputError: A label is not 0 to K - 1, or a class has no image.
@@ -28,7 +36,7 @@ def check_labels(name: str, labels: Tensor, classes: Sequence[str], num_skipped:
         )
     counts = torch.bincount(labels, minlength=len(classes))
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if missing:
+    if missing and every_class:
         without = f" ({num_skipped} bad ones are left out)" if num_skipped else ""
         raise InputError(
             f"{name}: no image of class {', '.join(missing)} among "

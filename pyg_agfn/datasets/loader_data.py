@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, default_collate
 
 from pyg_agfn.datasets.bad_data import BadItem
 from pyg_agfn.datasets.dataset_items import (
@@ -40,6 +40,7 @@ class LoaderData:
         data: The data set, or the loader. Training takes the loader's own batches; other passes
             are in the data set's order, with the loader's ``collate_fn`` and workers.
         classes: Names of the classes; ``dataset.classes`` if not given, else numbers.
+        every_class: Whether each class must have an image; images to measure on may lack some.
 
     Raises:
         InputError: It is iterable, or empty; an item is no (image, label); a class has no image.
@@ -55,7 +56,10 @@ class LoaderData:
     white = UNKNOWN_WHITE
 
     def __init__(
-        self, data: Dataset[Any] | DataLoader[Any], classes: Sequence[str] | None = None
+        self,
+        data: Dataset[Any] | DataLoader[Any],
+        classes: Sequence[str] | None = None,
+        every_class: bool = True,
     ) -> None:
         self.loader = data if isinstance(data, DataLoader) else None
         self.dataset: Any = data.dataset if isinstance(data, DataLoader) else data
@@ -73,8 +77,18 @@ class LoaderData:
         #: The same: which of them are wrong is not known.
         self.true_labels: Tensor = labels
         self.classes = _class_names(self.dataset, classes, labels)
-        check_labels(type(self.dataset).__name__, labels, self.classes)
+        check_labels(type(self.dataset).__name__, labels, self.classes, 0, every_class)
+        #: Whether the images are floats, which are used as they are; None: a loader's own
+        #: ``collate_fn`` decides.
+        self.are_floats = _are_floats(self.loader, self.dataset)
+        #: The labels that items bring, where :attr:`labels` are other numbers of the same classes.
+        self._item_labels = labels
         self.names = names_of(self.dataset)
+
+    @property
+    def own_batch_size(self) -> int | None:
+        """Images a training batch, where a user's loader decides; else None."""
+        return None if self.loader is None else LoaderBatches(self.loader).batch_size
 
     @property
     def num_images(self) -> int:
@@ -127,7 +141,7 @@ class LoaderData:
             _refuse_single_image(loader)
         else:
             loader = make_loader(self.dataset, batch_size, True, seed, workers)
-        return LoaderBatches(loader, device, views, augmented, seed, self.labels)
+        return LoaderBatches(loader, device, views, augmented, seed, self._item_labels)
 
     def fingerprint(self) -> str:
         """Of which images these are, in which order, and of their labels."""
@@ -158,13 +172,14 @@ class LoaderData:
 
 
 def decode_items(
-    dataset: Dataset[Any], classes: Sequence[str] | None = None
+    dataset: Dataset[Any], classes: Sequence[str] | None = None, every_class: bool = True
 ) -> ImageDataset | None:
     """Every item read once, where all are Pillow images or ``uint8`` of one size.
 
     Args:
         dataset: Items (image, label).
         classes: Names of the classes; ``dataset.classes`` if not given, else numbers.
+        every_class: Whether each class must have an image.
 
     Returns:
         None if images are floats, if the first items differ from one reading to the next, as a
@@ -204,7 +219,13 @@ def decode_items(
         images[i] = pixels.numpy()
         labels.append(label)
     names = _class_names(dataset, classes, torch.tensor(labels))
-    return ImageDataset(images, labels, names, names_of(dataset))
+    return ImageDataset(images, labels, names, names_of(dataset), every_class=every_class)
+
+
+def _are_floats(loader: DataLoader[Any] | None, dataset: Any) -> bool | None:
+    if loader is not None and loader.collate_fn is not default_collate:
+        return None
+    return to_image(split_item(dataset[0], 0)[0], 0).is_floating_point()
 
 
 def _class_names(dataset: object, given: Sequence[str] | None, labels: Tensor) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_agfn.errors import InputError
 from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.registry import register_method
 
@@ -63,11 +64,14 @@ def features_and_maps(backbone: nn.Module, images: Tensor) -> tuple[Tensor, Tens
         - **output:** :math:`(N, F)` and :math:`(N, F, H', W')`
 
     Raises:
-        ValueError: The backbone has no ``AdaptiveAvgPool2d``.
+        InputError: The backbone has no ``AdaptiveAvgPool2d``.
     """
     pools = [m for m in backbone.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
     if not pools:
-        raise ValueError(f"{type(backbone).__name__} does not end in an AdaptiveAvgPool2d")
+        raise InputError(
+            f"backbone {type(backbone).__name__} does not end in an AdaptiveAvgPool2d, whose input "
+            "eac compares"
+        )
     maps: list[Tensor] = []
     hook = pools[-1].register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
     try:

@@ -18,7 +18,18 @@ from pyg_agfn.runs.json_files import check_file, write_whole
 #: Most bytes of what stands before the tensors in their file.
 HEADER_LIMIT = 8 << 20
 #: The names that safetensors has for the types that are written here.
-TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
+TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 class TensorSpec(NamedTuple):
@@ -100,7 +111,14 @@ def write_tensors(
     Raises:
         InputError: It cannot be written.
     """
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content: dict[str, Tensor] = {}
+    memory = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        if own.untyped_storage().data_ptr() in memory:  # of a layer that a module has twice
+            own = own.clone()
+        memory.add(own.untyped_storage().data_ptr())
+        content[name] = own
     write_whole(path, save(content, metadata))
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from pyg_agfn.choices import MAX_REFERENCES, run_label
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.runs.files import (
     TensorSpec,
     read_header,
@@ -154,16 +155,27 @@ def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
     config = read_config(path)
+    if backbone is not None:
+        _name_features(path, config, backbone)
     model = _build_empty(path, config, backbone)
     expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
     weights = read_tensors(folder / "model.safetensors", expected)
     # A module of the user's may have buffers that are not in the file.
-    model = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
+    built = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
+    model = built.to("cpu")
     model.load_state_dict(weights)
     model.eval()
     if not isinstance(model, AGFNClassifier):
         return Run(folder, config, model, None)
     return Run(folder, config, model, _read_references(folder, config, model))
+
+
+def _name_features(path: Path, config: ModelConfig, backbone: nn.Module) -> None:
+    try:
+        shape = (config.channels, config.height, config.width)
+        backbone.num_features = find_num_features(backbone, shape)  # type: ignore[assignment]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _build_empty(path: Path, config: ModelConfig, backbone: nn.Module | None) -> BaselineClassifier:

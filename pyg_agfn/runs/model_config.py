@@ -151,9 +151,10 @@ def read_config(path: Path) -> ModelConfig:
             continue
         shown = printable(repr(content[name]), 80)
         if name in ("method", "backbone") and good["plugin"] and plugin:
+            modules = " ".join(printable(module, 80) for module in plugin)
             raise InputError(
-                f"{path}: {name} {shown} is not known: pass --plugin {printable(plugin[0], 80)} or "
-                "import that module, if you trust it"
+                f"{path}: {name} {shown} is not known: pass --plugin {modules} or import what it "
+                "names, if you trust it"
             )
         raise InputError(f"{path}: {name} cannot be {shown}")
     try:

@@ -7,8 +7,9 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-#: The figures of each finished epoch. Without a graph, alpha and beta are null.
-MEASURED = ("epoch", "loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second")
+#: The figures of each finished epoch. Without a graph, alpha and beta are null; without images to
+#: measure on, test_accuracy is.
+MEASURED = ("epoch", "loss", "train_accuracy", "seconds", "images_per_second")
 
 #: The entries of a schedule that a step changes.
 MOVING = ("last_epoch", "_step_count", "_last_lr")
@@ -34,6 +35,7 @@ def check_progress(facts: dict[str, Any], epochs: int, num_batches: int) -> None
         raise ValueError(f"history is not of {epoch - 1} epochs")
     for number, measured in enumerate(history, 1):
         good = all(is_number(measured[name]) for name in MEASURED)
+        good = good and "test_accuracy" in measured
         good = good and all(value is None or is_number(value) for value in measured.values())
         if not good or measured["epoch"] != number or measured.keys() != history[0].keys():
             raise ValueError(f"history of epoch {number}")

@@ -60,7 +60,8 @@ class CoordinateDescent:
         learned = agfn is not None and isinstance(agfn.edges, PoissonEdges)
         self.graph = list(agfn.edges.parameters()) if agfn is not None and learned else []
         of_graph = {id(parameter) for parameter in self.graph}
-        self.weights = [p for p in model.parameters() if id(p) not in of_graph]
+        every = (p for p in model.parameters() if p.requires_grad)  # a user may have frozen some
+        self.weights = [p for p in every if id(p) not in of_graph]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.SGD(
                 self.weights, options.lr, options.momentum, weight_decay=options.weight_decay

@@ -1,5 +1,6 @@
 """The images of a run: those that its options name, and whatever data a user brings."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pyg_agfn.choices import CUSTOM
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.bad_data import read_all
+from pyg_agfn.datasets.dataset_items import classes_of
 from pyg_agfn.datasets.ferplus import LabelMode
+from pyg_agfn.datasets.labels import check_labels
 from pyg_agfn.datasets.loader_data import LoaderData, decode_items
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.training.options import TrainOptions
 
@@ -21,7 +25,9 @@ TrainingData = ImageDataset | LoaderData
 DataLike = TrainingData | Dataset[Any] | DataLoader[Any]
 
 
-def as_training_data(data: DataLike, classes: Sequence[str] | None = None) -> TrainingData:
+def as_training_data(
+    data: DataLike, classes: Sequence[str] | None = None, every_class: bool = True
+) -> TrainingData:
     """What a user brings, as what a trainer reads.
 
     A data set of Pillow or ``uint8`` images of one size, without random transforms, is decoded once
@@ -30,8 +36,8 @@ def as_training_data(data: DataLike, classes: Sequence[str] | None = None) -> Tr
 
     Args:
         data: Our own data, a map-style ``Dataset`` of (image, label), or a ``DataLoader`` over one.
-        classes: Names of the classes, such as those of the training data for validation data;
-            ``dataset.classes`` if not given, else numbers.
+        classes: Names of the classes; ``dataset.classes`` if not given, else numbers.
+        every_class: Whether each class must have an image.
 
     Raises:
         InputError: It is none of these, iterable or empty; an item is no (image, label) or of
@@ -39,8 +45,61 @@ def as_training_data(data: DataLike, classes: Sequence[str] | None = None) -> Tr
     """
     if isinstance(data, ImageDataset | LoaderData):
         return data
-    decoded = None if isinstance(data, DataLoader) else decode_items(data, classes)
-    return decoded if decoded is not None else LoaderData(data, classes)
+    decoded = None
+    if not isinstance(data, DataLoader):
+        decoded = decode_items(data, classes, every_class)
+    return decoded if decoded is not None else LoaderData(data, classes, every_class)
+
+
+def as_measured_data(
+    data: DataLike, classes: Sequence[str], image_shape: Sequence[int]
+) -> TrainingData:
+    """What a user brings to measure a model on, by the classes of its training.
+
+    Some classes may have no image. Where the data name their classes, labels are told by these
+    names: a folder that lacks a class numbers the others otherwise than the training images did.
+
+    Args:
+        data: As for :func:`as_training_data`.
+        classes: Names of the model's classes.
+        image_shape: Channels, height and width of its images.
+
+    Raises:
+        InputError: As :func:`as_training_data`; or images of another shape, or classes that the
+            model does not know.
+    """
+    source = data.dataset if isinstance(data, DataLoader) else data
+    own: Sequence[str] | None = (
+        source.classes if isinstance(source, ImageDataset | LoaderData) else classes_of(source)
+    )
+    if own is None or _are_numbers(own):
+        own = tuple(classes)
+    data = as_training_data(data, own, every_class=False)
+    if tuple(data.image_shape) != tuple(image_shape):
+        shapes = ["x".join(map(str, shape)) for shape in (data.image_shape, image_shape)]
+        raise InputError(f"images to measure on are {shapes[0]}, where training's are {shapes[1]}")
+    if tuple(own) == tuple(classes):
+        check_labels("images to measure on", data.labels, classes, every_class=False)
+        return data
+    place = {name: number for number, name in enumerate(classes)}
+    unknown = [name for name in own if name not in place]
+    if unknown:
+        shown = ", ".join(printable(name, 80) for name in unknown[:3])
+        known = ", ".join(printable(name, 80) for name in classes[:10])
+        raise InputError(
+            f"images to measure on have classes that the training images have not: {shown}; "
+            f"training's are {known}{', ...' if len(classes) > 10 else ''}"
+        )
+    places = torch.tensor([place[name] for name in own])
+    data = copy.copy(data)
+    data.labels, data.true_labels = places[data.labels], places[data.true_labels]
+    data.classes = tuple(classes)
+    return data
+
+
+def _are_numbers(classes: Sequence[str]) -> bool:
+    """Whether classes have the names that they get where the data name none."""
+    return list(classes) == [str(number) for number in range(len(classes))]
 
 
 def load_datasets(
@@ -56,6 +115,12 @@ def load_datasets(
         InputError: The data set is not as the options say.
         BadDataError: Rows or images of either are bad, and are not to be skipped.
     """
+    if options.dataset == CUSTOM:
+        raise InputError(
+            "the images were given in Python, where no command finds them: measure the run by "
+            "TrainingResult.load(folder).evaluate(images), and resume it by "
+            "Trainer.fit(images, folder=folder)"
+        )
     reader = DATASETS[options.dataset]
     if options.eval_split not in reader.splits:
         raise InputError(

@@ -1,31 +1,24 @@
 """The training loop of one method, and what is measured of it."""
 
-import platform
 import time
 from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 from torch import nn
 
-from pyg_agfn.choices import CUSTOM
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import Protocol, Shuffled, Single, evaluate, extract_features
+from pyg_agfn.evaluation.protocols import joins_images
 from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.model_config import ModelConfig
-from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
+from pyg_agfn.training.checkpoint import Saver, TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.few_images import warn_of_few_steps
@@ -33,7 +26,9 @@ from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.precision import emulates_bf16
 from pyg_agfn.training.profile import StepProfile, profile_steps
+from pyg_agfn.training.progress import epoch_line, progress_bar
 from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.transforms import PoissonEdges
 
@@ -109,14 +104,15 @@ def fit(
         raise InputError(f"training needs at least 2 classes, there is only {train.classes[0]}")
     if warning := warn_of_few_steps(options.batch_size, len(train)):
         console.print(warning, soft_wrap=True, highlight=False)
-    if fabric.device.type == "cpu" and options.precision == "bf16" and _emulates_bf16():
+    if fabric.device.type == "cpu" and options.precision == "bf16" and emulates_bf16():
         console.print("this CPU emulates bf16, which takes many times longer: use --precision fp32")
     (name,) = options.method
-    named = options if backbone is None else options.changed(backbone=CUSTOM)
-    config = describe_model(named, name, train)
+    config = describe_model(options, name, train)
+    if backbone is not None:
+        features = find_num_features(backbone, train.image_shape)
+        backbone.num_features = features  # type: ignore[assignment]
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
-    model = _on_device(config.build(backbone), options, fabric.device)
-    method.setup(model, len(train))
+    _set_up(method, _on_device(config.build(backbone), options, fabric.device), len(train))
     state = _begin(fabric, options, method, train)
     saver = Saver(folder, state, train, options)
     if saver.resume():
@@ -125,6 +121,11 @@ def fit(
             f"{len(state.batches)} steps",
             highlight=False,
         )
+        if keep_best and state.history and not state.best:
+            raise InputError(
+                f"{folder}: the run was begun by keep='last', and the best epoch so far is not "
+                "kept: resume it so, or choose another folder"
+            )
     for epoch in state.history:
         fabric.log_dict(epoch, step=epoch["epoch"])
     _train(fabric, options, state, saver, test, console, keep_best)
@@ -134,10 +135,13 @@ def fit(
     seconds = [e["seconds"] for e in state.history if method.uses_graph(e["epoch"])]
     seconds = seconds or [e["seconds"] for e in state.history]
     model = method.inference_model()
-    if state.best:
+    if keep_best:
         model.load_state_dict(state.best)
     measured = measure(fabric, options, name, model, train, test, seconds)
     measured.metrics.update(method.metrics())
+    if keep_best:
+        accuracies = [e["test_accuracy"] for e in state.history]
+        measured.metrics["best_epoch"] = accuracies.index(max(accuracies)) + 1
     return TrainingResult(
         config,
         model,
@@ -163,6 +167,30 @@ def _on_device(
         if isinstance(model.agfn.edges, PoissonEdges) and options.propagation == "edges":
             model.agfn.edges.pairs = options.graph_gradient
     return model
+
+
+def _set_up(method: Method, model: BaselineClassifier, num_images: int) -> None:
+    """Gives the method its model, and refuses one that does not fit it.
+
+    Raises:
+        InputError: One of the two joins the images of a batch and the other does not, or
+            :meth:`Method.setup` has not kept the model.
+    """
+    name, joins = type(method).__name__, joins_images(model)
+    if joins != method.joins_images:
+        raise InputError(
+            f"{name}: joins_images is {method.joins_images}, and the head of its "
+            f"{type(model).__name__} has {'an' if joins else 'no'} argument use_graph: both say "
+            "whether the images of a batch are joined"
+        )
+    if joins and not isinstance(model, AGFNClassifier):
+        raise InputError(
+            f"{name}: its {type(model).__name__} joins images, and is no AGFNClassifier, of which "
+            "a reference bank can be made"
+        )
+    method.setup(model, num_images)
+    if getattr(method, "model", None) is not model:
+        raise InputError(f"{name}: setup() does not set the model: call super().setup()")
 
 
 def _begin(
@@ -198,7 +226,7 @@ def _train(
     method, batches = state.method, state.batches
     # The first epoch that has all there is to see.
     profiled = next((e for e in range(1, options.epochs + 1) if method.uses_graph(e)), 1)
-    with _progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
+    with progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
         saver.interruption = interruption
         done = (state.epoch - 1) * len(batches) + batches.done
         total = options.epochs * len(batches)
@@ -208,8 +236,8 @@ def _train(
             with profile_steps(saver.folder if write_profile else None) as profile:
                 _train_epoch(state, saver, progress, bar, profile)
             accuracy = None if test is None else _accuracy(fabric, options, state, test)
-            best = max((e["test_accuracy"] for e in state.history), default=-1.0)
-            if keep_best and accuracy is not None and accuracy > best:
+            earlier = [e["test_accuracy"] for e in state.history]
+            if keep_best and accuracy is not None and accuracy > max(earlier, default=-1.0):
                 weights = method.inference_model().state_dict()
                 state.best = {name: tensor.clone() for name, tensor in weights.items()}
             state.history.append(
@@ -226,7 +254,7 @@ def _train(
                 }
             )
             fabric.log_dict(state.history[-1], step=state.epoch)
-            line = _epoch_line(method.name, options.epochs, state.history[-1])
+            line = epoch_line(method.name, options.epochs, state.history[-1])
             progress.console.print(line, soft_wrap=True, highlight=False)
             state.begin_epoch(state.epoch + 1)
         saver.stop_if_interrupted()
@@ -269,34 +297,3 @@ def _accuracy(
     joined = state.method.uses_graph(state.epoch)
     protocol: Protocol = Shuffled(options.batch_size, 1, options.seed) if joined else Single()
     return evaluate(protocol, model, features, test.labels).mean
-
-
-def _emulates_bf16() -> bool:
-    # Those with AVX-512 or better have the instructions, or come close.
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
-
-
-def _progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-
-
-def _epoch_line(method: str, epochs: int, epoch: Epoch) -> str:
-    graph = f"  α {epoch['alpha']:.3f} β {epoch['beta']:.3f}" if epoch["alpha"] is not None else ""
-    if epoch.get("noise_rate") is not None:
-        graph += f"  wrong labels {epoch['noise_rate']:.1%}"
-    if epoch["test_accuracy"] is not None:
-        graph = f"  test {epoch['test_accuracy']:.1%}{graph}"
-    return (
-        f"{method} epoch {epoch['epoch']}/{epochs}  loss {epoch['loss']:.3f}"
-        f"  train {epoch['train_accuracy']:.1%}{graph}"
-        f"  {epoch['seconds']:.1f} s  {epoch['images_per_second']:,.0f} images/s"
-    )

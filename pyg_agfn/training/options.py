@@ -243,6 +243,12 @@ class TrainOptions:
         own = {k: v for k, v in method_defaults(name).items() if k in self.defaulted}
         return self.changed(method=(name,), **own)
 
+    def given(self, **values: Any) -> "TrainOptions":
+        """The same with values that count as set by the user."""
+        options = self.changed(**values)
+        object.__setattr__(options, "_defaulted", self.defaulted - values.keys())
+        return options
+
     def changed(self, **changes: Any) -> "TrainOptions":
         """The same with other values, which are still :attr:`defaulted` where they were."""
         options = dataclasses.replace(self, **changes)

@@ -1,5 +1,7 @@
 """The number types of a run, as arguments of Lightning Fabric."""
 
+import platform
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -30,3 +32,18 @@ def fabric_precision(precision: str, device: str) -> dict[str, Any]:
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device = next((kind for kind, there in available.items() if there), "cpu")
     return {"plugins": [Float16Precision(device)]}
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which a model of the precision answers, without a Fabric."""
+    if precision == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype)
+
+
+def emulates_bf16() -> bool:
+    """Whether this CPU has no instructions for ``bfloat16``."""
+    # Those with AVX-512 or better have the instructions, or come close.
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")

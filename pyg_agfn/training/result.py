@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from pyg_agfn.choices import run_label
 from pyg_agfn.datasets.augmentation import to_float
-from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.evaluation import EvaluationSettings, extract_features
+from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.evaluation import Bank, EvaluationSettings, extract_features
 from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
@@ -22,8 +23,10 @@ from pyg_agfn.runs.folder import Answers, References, Run, load_run, save_answer
 from pyg_agfn.runs.json_files import read_json, write_json
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import Epoch
-from pyg_agfn.training.data import DataLike, as_training_data
+from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.precision import autocast
+from pyg_agfn.training.saved_options import load_options
 
 
 @dataclass
@@ -34,7 +37,7 @@ class TrainingResult:
         config: What the model is.
         model: In evaluation mode.
         references: Training images in whose place a batch would be; None without a graph.
-        options: Of the training; None for one that was loaded without them.
+        options: Of the training; None for one that was loaded without its ``config.json``.
         metrics: What was measured, as ``metrics.json`` holds it.
         history: What each epoch measured.
         answers: Logits of the test images; None where there were none.
@@ -64,26 +67,27 @@ class TrainingResult:
             - **output:** :math:`(N, K)`, rows sum to 1
 
         Raises:
-            InputError: Images of another size or number of channels.
+            InputError: No tensor of ``uint8`` or floats, or images of another size or number of
+                channels.
         """
-        config = self.config
-        size = (config.channels, config.height, config.width)
-        if images.dim() != 4 or tuple(images.shape[1:]) != size:
+        size = list(self._image_shape)
+        if not isinstance(images, Tensor):
+            raise InputError(f"images must be a tensor, got {printable(type(images).__name__)}")
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise InputError(f"images must be of uint8 or floats, got {images.dtype}")
+        if images.dim() != 4 or list(images.shape[1:]) != size:
             raise InputError(
                 f"images must be of shape [N, {', '.join(map(str, size))}], got "
                 f"{list(images.shape)}"
             )
         self.model.eval()
-        device = next(self.model.parameters()).device
-        found = [torch.zeros(0, len(config.classes))]
+        found = [torch.zeros(0, len(self.config.classes))]
         for part in images.split(256):
-            x = to_float(part.to(device)) if part.dtype == torch.uint8 else part.to(device).float()
-            features = self.model.features(x)
-            if isinstance(self.model, AGFNClassifier) and self.references is not None:
-                logits = self.model.classifier(self.references.bank(features))
-            else:
-                logits = self.model.head(features)
-            found.append(logits.float().softmax(1).cpu())
+            x = part.to(self._device)
+            x = to_float(x) if x.dtype == torch.uint8 else x.float()
+            with self._autocast():
+                features = self.model.features(x).float()
+            found.append(self._logits(features).float().softmax(1).cpu())
         return torch.cat(found)
 
     def predict_files(
@@ -106,21 +110,14 @@ class TrainingResult:
             name: What the report calls it.
 
         Raises:
-            InputError: The data cannot be used, or are of other classes.
+            InputError: The data cannot be used, or have other classes.
         """
-        test = as_training_data(data)
-        if len(test.classes) > len(self.config.classes):
-            raise InputError(
-                f"there are {len(test.classes)} classes, the model knows {len(self.config.classes)}"
-            )
-        self.model.eval()
-        device = next(self.model.parameters()).device
-        batch_size = self.config.batch_size
-        features = extract_features(self.model, test.batches(batch_size=batch_size, device=device))
-        options = self.options or TrainOptions()
+        test = as_measured_data(data, self.config.classes, self._image_shape)
+        options = self.options or TrainOptions(batch_size=self.config.batch_size)
+        features = self._features(test, options.batch_size)
         settings = EvaluationSettings(
             None if self.references is None else self.references.bank,
-            batch_size,
+            options.batch_size,
             options.eval_draws,
             options.seed,
         )
@@ -134,22 +131,47 @@ class TrainingResult:
         Args:
             data: Labelled images; those of the training if not given.
             share: Share of the labels that counts as wrong. (default: what the training has
-                estimated, or else an estimate by the probabilities)
+                estimated of its images; of other data, an estimate by the probabilities)
 
         Raises:
             InputError: The result was loaded, and no data are given.
         """
         if data is not None:
-            given = as_training_data(data)
-            probabilities = self.evaluate(data).headline.logits.softmax(1).cpu()
-            labels, names = given.labels.cpu(), list(given.names)
+            given = as_measured_data(data, self.config.classes, self._image_shape)
+            logits = self._logits(self._features(given, self.config.batch_size))
+            labels, names = given.labels, list(given.names)
         elif self.train_answers is not None:
-            probabilities = self.train_answers.logits.softmax(1)
-            labels, names = self.train_answers.labels, self.train_names
+            logits, labels = self.train_answers.logits, self.train_answers.labels
+            names = self.train_names
         else:
             raise InputError("a loaded result has no training images: give them to label_issues()")
-        share = self.metrics.get("noise_rate") if share is None else share
-        return find_label_issues(probabilities, labels, share, names, self.config.classes)
+        # By their number: a run folder does not say which images they were.
+        if share is None and len(labels) == self.metrics.get("train_images"):
+            share = self.metrics.get("noise_rate")
+        probabilities = logits.float().softmax(1).cpu()
+        return find_label_issues(probabilities, labels.cpu(), share, names, self.config.classes)
+
+    @property
+    def _image_shape(self) -> tuple[int, int, int]:
+        return self.config.channels, self.config.height, self.config.width
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        precision = "fp32" if self.options is None else self.options.precision
+        return autocast(precision, self._device)
+
+    def _features(self, data: TrainingData, batch_size: int) -> Tensor:
+        batches = data.batches(batch_size=batch_size, device=self._device)
+        return extract_features(self.model, batches, self._autocast())
+
+    @torch.no_grad()
+    def _logits(self, features: Tensor) -> Tensor:
+        """The headline's answers, each by the image's own features and the bank."""
+        bank = None if self.references is None else self.references.bank
+        return next(Bank(bank).logits(self.model, features, torch.empty(0)))
 
     def save(self, folder: Path | str) -> Path:
         """Writes a run folder that :meth:`load`, ``predict.py`` and ``evaluate.py`` read.
@@ -204,7 +226,11 @@ class TrainingResult:
         run = load_run(folder, backbone)
         metrics = folder / "metrics.json"
         found = read_json(metrics) if metrics.exists() else {}
-        return cls(run.card, run.model, run.references, None, found)
+        config = folder / "config.json"
+        options = load_options(config) if config.exists() else None
+        if options is not None and isinstance(run.model, AGFNClassifier):
+            run.model.agfn.propagation = options.propagation
+        return cls(run.card, run.model, run.references, options, found)
 
     def __repr__(self) -> str:
         label = run_label(self.config.method, self.metrics.get("recipe"))

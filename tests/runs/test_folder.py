@@ -11,7 +11,6 @@ from pyg_agfn.choices import run_label
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.registry import METHODS
-from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.runs.folder import (
     Answers,
     References,

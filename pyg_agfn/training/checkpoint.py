@@ -47,7 +47,7 @@ OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
 
 @dataclass
 class TrainingState:
-    """All that decides how a run goes on.
+    """All that decides how a run continues.
 
     Attributes:
         model: With the graph's parameters.

@@ -47,11 +47,7 @@ OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
 
 @dataclass
 class TrainingState:
-<<<<<<< HEAD
     """All that decides how a run is resumed.
-=======
-    """All that decides how a run continues.
->>>>>>> h-t1
 
     Attributes:
         model: With the graph's parameters.

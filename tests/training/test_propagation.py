@@ -112,13 +112,8 @@ def test_by_edges_each_mini_batch_is_a_graph_that_gcn_conv_processes(
     # W, and alpha and beta, each have a draw of their own with "alternate".
     assert len(trained) == draws * EPOCHS * STEPS
     assert len({data.num_edges for data in trained}) > 1  # they are drawn
-<<<<<<< HEAD
     # Two batches: shuffled after each epoch, twice at the end, and in the order of the classes.
     # The training images are shuffled once.
-=======
-    # 60 images are two batches: shuffled after each epoch and twice at the end, and by classes. The
-    # training images are shuffled once.
->>>>>>> h-t1
     assert len(measured) >= 2 * (EPOCHS + 2 + 1) + STEPS
     for data in trained + measured:
         assert type(data) is Data

@@ -11,7 +11,7 @@ image, flip, rotation, erasing).
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from torchvision.transforms import v2
 
 from pyg_agfn.datasets import FERPlus
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.methods import make_objective
+from pyg_agfn.datasets.image_batch import ImageBatch
+from pyg_agfn.methods import TrainingBatch
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.fit import make_method
 
 
 class Usual(Dataset[tuple[Tensor, int]]):
@@ -93,13 +94,13 @@ def main() -> None:
 
 
 def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
-    """The training step of AGFN as in a run."""
-    card = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48)
-    model = card.build()
+    """The training step of AGFN, with the graph, as in a run."""
+    model = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48).build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    options = TrainOptions()
-    objective = make_objective("agfn", LOSSES[options.loss])
-    return CoordinateDescent(fabric, model, objective, options, 10_000).step
+    options = TrainOptions(method=("agfn",), pretrain_epochs=0)
+    method = make_method(options)
+    method.setup(model, len(data))
+    return CoordinateDescent(fabric, model, method, options, 10_000).step
 
 
 def repeat(batch: Any) -> Iterator[Any]:
@@ -108,10 +109,10 @@ def repeat(batch: Any) -> Iterator[Any]:
         yield batch
 
 
-def trained(step: Callable[..., Any], batches: Any) -> Iterator[Any]:
+def trained(step: Callable[..., Any], batches: Iterable[ImageBatch]) -> Iterator[Any]:
     """Takes a step for each batch, and yields after it."""
     for batch in batches:
-        yield step(*batch[:3], 1)
+        yield step(TrainingBatch(batch.images, batch.labels, batch.index, batch.views))
 
 
 def measure(

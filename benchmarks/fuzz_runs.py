@@ -17,7 +17,7 @@ from fuzz_inputs import odd_json, odd_tensors, picture
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.methods import CenterLoss
+from pyg_agfn.methods import CenterLoss, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.runs.folder import (
     Answers,
@@ -31,7 +31,6 @@ from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
 
 #: A function of bytes, and the first inputs.
 Target = tuple[Callable[[bytes], object], list[bytes]]
@@ -118,18 +117,18 @@ def checkpoint(box: Path) -> Target:
     def state() -> TrainingState:
         torch.manual_seed(0)
         model = AGFNClassifier(Tiny(), 2, 1, hidden_channels=4)
-        objective = CenterLoss(LOSSES["cross-entropy"])
-        objective.begin(model, len(data))
+        method = CenterLoss()
+        method.setup(model, len(data))
         batches = Batches(data, 4, fabric.device, shuffle=True)
-        descent = CoordinateDescent(fabric, model, objective, options, 15)
-        made = TrainingState(model, descent, objective, batches)
+        descent = CoordinateDescent(fabric, model, method, options, 15)
+        made = TrainingState(model, descent, method, batches)
         made.begin_epoch(1)
         return made
 
     def steps(of: TrainingState, count: int) -> None:
-        for _, (x, labels, index, _) in zip(range(count), of.batches, strict=False):
-            loss, logits, targets = of.descent.step(x, labels, index, of.epoch)
-            of.count(loss, logits, targets)
+        for _, batch in zip(range(count), of.batches, strict=False):
+            seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, of.epoch)
+            of.count(of.descent.step(seen))
 
     first = state()
     steps(first, 3)

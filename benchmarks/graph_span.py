@@ -58,11 +58,13 @@ def train(options: TrainOptions, processes: int, folder: Path) -> dict[str, Any]
     """Trains a run whose batches have that many graphs each; returns its metrics."""
     whole = AGFN.forward
 
-    def divided(self: AGFN, x: Tensor, batch: Tensor | None = None) -> Tensor:
+    def divided(
+        self: AGFN, x: Tensor, batch: Tensor | None = None, use_graph: bool = True
+    ) -> Tensor:
         if self.training:
             share = len(x) // processes
             batch = torch.arange(len(x), device=x.device) // share
-        return whole(self, x, batch)
+        return whole(self, x, batch, use_graph)
 
     AGFN.forward = divided  # type: ignore[method-assign]
     try:

@@ -39,7 +39,7 @@ sys.exit(code)
 
 
 def main() -> None:
-    """Prints the peaks of ``--help``, which imports everything, and of the predictions."""
+    """Prints the peaks of the imports alone and of the predictions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=64, help="side of the model's images")
@@ -53,8 +53,8 @@ def main() -> None:
         run, photos = Path(folder) / "run", Path(folder) / "photos"
         make_run(run, arguments)
         make_photos(photos, arguments.files)
-        imports, _, _ = measure(["--help"])
-        command = ["--checkpoint", str(run), str(photos), "--format", arguments.format]
+        imports, _, _ = measure(["-c", "import pyg_agfn.prediction, pyg_agfn.prediction_output"])
+        command = [str(SCRIPT), "--checkpoint", str(run), str(photos), "--format", arguments.format]
         command += ["--device", "cpu"]
         command += [] if arguments.top is None else ["--top", str(arguments.top)]
         peak, first, written = measure(command)
@@ -95,9 +95,9 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def measure(arguments: list[str]) -> tuple[float, float, int]:
-    """Peak in GiB of predict.py, seconds until its first line, and bytes it wrote."""
+    """Peak in GiB of a Python process, seconds until its first line, and bytes it wrote."""
     begin = time.perf_counter()
-    command = [sys.executable, "-c", PEAK_OF, sys.executable, str(SCRIPT), *arguments]
+    command = [sys.executable, "-c", PEAK_OF, sys.executable, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -43,10 +43,14 @@ SEED_LIMIT = 1 << 32
 #: Images on a contact sheet, at most: a picture has less than 65,536 pixels a side.
 MOST_ROWS = 300
 
+#: AGFN with corrected labels, and what it was called before version 0.2 beside other methods.
+CORRECTED, OLD_CORRECTED = "agfn-nlc", "agfn-best"
+
 
 def run_label(method: str, recipe: object = None) -> str:
-    """What a run is called beside others: its method.
+    """What a run is called beside others: its method, by the name that it has now.
 
     Runs before version 0.2 have ``agfn-nlc`` as recipe ``best`` of ``agfn``.
     """
-    return "agfn-nlc" if method == "agfn" and recipe == "best" else method
+    former = method == OLD_CORRECTED or (method == "agfn" and recipe == "best")
+    return CORRECTED if former else method

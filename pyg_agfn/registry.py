@@ -133,9 +133,6 @@ METHODS: Registry[type[Method]] = Registry(
     },
 )
 
-#: What a method is called now that older run folders, records and pictures call otherwise.
-FORMER_NAMES: Mapping[str, str] = {"agfn-best": "agfn-nlc"}
-
 #: Readers of data sets (:class:`pyg_agfn.datasets.DatasetReader`).
 DATASETS: Registry[DatasetReader] = Registry(
     "data set",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyg_agfn.choices import CORRECTED, OLD_CORRECTED
 from pyg_agfn.cli import OneLineParser, flag_of, warn
 from pyg_agfn.errors import InputError
 from pyg_agfn.extras import require
@@ -14,7 +15,6 @@ from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import QUICK, TARGETS, grid, quick, target_name
 from pyg_agfn.training.command_line import options_of, parse_given
 from pyg_agfn.training.option_uses import USES, refuse_without_effect
-from pyg_agfn.training.renamed_options import CORRECTED, OLD_CORRECTED
 
 
 def main() -> int:

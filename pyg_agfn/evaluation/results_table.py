@@ -8,7 +8,7 @@ from rich.table import Table
 from pyg_agfn.choices import run_label
 from pyg_agfn.errors import printable
 from pyg_agfn.evaluation.protocols import SORTED
-from pyg_agfn.registry import FORMER_NAMES, PROTOCOLS
+from pyg_agfn.registry import PROTOCOLS
 
 CAPTION = (
     "bank: inductive accuracy, each image with training images only (reference bank); shuffled: in "
@@ -21,7 +21,8 @@ CAPTION = (
 def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Every run's metrics, as its ``metrics.json`` holds them, side by side.
 
-    Class-sorted batches have no column of their own: they are no result but the leakage.
+    Class-sorted batches have no column of their own: they are no result but the leakage. A run
+    without test images has dashes.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError, ArithmeticError: It is not what a run
@@ -43,9 +44,9 @@ def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
     for row in results:
         label, memorized = run_label(row["method"], row.get("recipe")), row["memorized"]
         table.add_row(
-            printable(FORMER_NAMES.get(label, label)),
-            *(_accuracy(row["accuracy"], name) for name in protocols),
-            f"{100 * row['leak']:+.1f}",
+            printable(label),
+            *(_accuracy(row, name) for name in protocols),
+            f"{100 * row['leak']:+.1f}" if _is_measured(row) else "-",
             "-" if memorized is None else f"{100 * memorized:.1f}",
             *("-" if row[name] is None else f"{row[name]:.3f}" for name in ("alpha", "beta")),
             f"{row['seconds_per_epoch']:.1f}",
@@ -53,7 +54,15 @@ def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _accuracy(measured: Mapping[str, Any], protocol: str) -> str:
+def _is_measured(row: Mapping[str, Any]) -> bool:
+    """Whether there were images to measure on, which a training in Python may do without."""
+    return bool(row["test_images"])
+
+
+def _accuracy(row: Mapping[str, Any], protocol: str) -> str:
+    if not _is_measured(row):
+        return "-"
+    measured = row["accuracy"]
     if protocol not in measured and PROTOCOLS.plugin_of(protocol) is not None:
         return "-"  # the run was measured without this plugin
     found = measured[protocol]

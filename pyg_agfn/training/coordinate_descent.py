@@ -1,4 +1,4 @@
-"""Coordinate descent: α and β with W fixed, then W with α and β fixed (Section 3.3)."""
+"""Coordinate descent: a step of α and β with W held, and one of W with these held (Section 3.3)."""
 
 import math
 import warnings

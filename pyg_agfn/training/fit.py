@@ -253,8 +253,7 @@ def _train(
                     "peak_memory_gib": peak_memory(batches.device),
                 }
             )
-            measured = {k: v for k, v in state.history[-1].items() if v is not None}
-            fabric.log_dict(measured, step=state.epoch)
+            fabric.log_dict(state.history[-1], step=state.epoch)
             line = epoch_line(method.name, options.epochs, state.history[-1])
             progress.console.print(line, soft_wrap=True, highlight=False)
             state.begin_epoch(state.epoch + 1)

@@ -95,8 +95,8 @@ class TrainOptions:
         "resnet18", "feature extractor", "model", choices=lambda: tuple(BACKBONES)
     )
     feature_dim: int = option(512, "size of the projected emotional feature vectors", "model")
-    alpha: float = option(1.0, "initial alpha of Eq. 4", "model")
-    beta: float = option(0.0, "initial beta of Eq. 4", "model")
+    alpha: float = option(1.0, "initial alpha of Eq. 4; of agfn-nlc 8", "model")
+    beta: float = option(0.0, "initial beta of Eq. 4; of agfn-nlc -4", "model")
     samples: int = option(1, "graphs drawn of each mini-batch, S of Eq. 10", "model")
     threshold: float = option(0.5, "threshold-gcn joins samples of a greater cosine", "model")
     propagation: Propagation = option(
@@ -176,7 +176,9 @@ class TrainOptions:
         0.01, "learning rate of W, gamma_1 of Eq. 9; falls to 0 as a cosine", "optimization"
     )
     lr_graph: float = option(
-        0.001, "learning rate of alpha and beta, gamma_2 of Eq. 11", "optimization"
+        0.001,
+        "learning rate of alpha and beta, gamma_2 of Eq. 11; of agfn-nlc 0.02",
+        "optimization",
     )
     graph_optimizer: Literal["sgd", "adam"] = option(
         "sgd", "what updates alpha and beta", "optimization", hidden=True

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pyg_agfn.choices import CORRECTED, OLD_CORRECTED
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 
@@ -22,10 +23,8 @@ RENAMED_VALUES: dict[str, dict[str, str]] = {
 #: Old names of options; ``recipe`` has no new one.
 OLD_NAMES = (*RENAMED, "recipe")
 
-#: AGFN to the letter, and with corrected labels, which was ``--recipe best``.
-PAPER, CORRECTED = "agfn", "agfn-nlc"
-#: The second in ``reproduce.py --method`` and in tables.
-OLD_CORRECTED = "agfn-best"
+#: AGFN to the letter; with corrected labels it was ``--recipe best``.
+PAPER = "agfn"
 #: The methods where none was named.
 _METHODS = ("baseline", PAPER)
 

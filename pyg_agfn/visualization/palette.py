@@ -2,24 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from pyg_agfn.registry import FORMER_NAMES, METHODS
+from pyg_agfn.choices import run_label
+from pyg_agfn.registry import METHODS
 
-#: Okabe and Ito's eight colours and Tol's indigo, told apart in grey and by colour-blind readers;
-#: and a dash for each.
-METHOD_STYLES: dict[str, dict[str, Any]] = {
-    "baseline": {"color": "#D55E00", "linestyle": "-"},
-    "label-smoothing": {"color": "#F0E442", "linestyle": "-."},
-    "gce": {"color": "#000000", "linestyle": ":"},
-    "center-loss": {"color": "#CC79A7", "linestyle": "--"},
-    "scn": {"color": "#009E73", "linestyle": "-."},
-    "eac": {"color": "#56B4E9", "linestyle": "--"},
-    "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
-    "agfn": {"color": "#0072B2", "linestyle": "-"},
-    "agfn-nlc": {"color": "#332288", "linestyle": "-"},
-}
-
-#: For methods from outside the package that bring no colour: those of the palettes of Wong and Tol
-#: that are farthest from the above and from each other, with and without colour blindness
+#: For methods from outside the package that bring no colour. The package's own methods have Okabe
+#: and Ito's eight colours and Tol's indigo; these are the ones of the palettes of Wong and Tol that
+#: are farthest from them and from each other, with and without colour blindness
 #: (``tests/visualization``).
 FURTHER_COLORS = ("#882255", "#00FFFF", "#920000", "#b66dff")
 FURTHER_DASHES: tuple[Any, ...] = (
@@ -69,12 +57,10 @@ def method_style(name: str) -> dict[str, Any]:
     Raises:
         InputError: It is not registered.
     """
-    name = FORMER_NAMES.get(name, name)
-    if name in METHOD_STYLES:
-        return METHOD_STYLES[name]
-    method = METHODS[name]
-    if method.color is not None:
-        return {"color": method.color, "linestyle": method.linestyle}
+    name = run_label(name)
+    own = vars(METHODS[name])  # a method that extends another one does not look like it
+    if own.get("color") is not None:
+        return {"color": own["color"], "linestyle": own.get("linestyle", "-")}
     place = [other for other in METHODS if METHODS.plugin_of(other)].index(name)
     return further_style(place)
 

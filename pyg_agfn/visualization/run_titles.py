@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pyg_agfn.registry import FORMER_NAMES
 from pyg_agfn.runs.folder import Run, label_of_folder
 
 
@@ -13,8 +12,7 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
     Raises:
         InputError: A run's ``config.json`` cannot be read.
     """
-    given = [label_of_folder(run.folder, run.card) for run in runs]
-    labels = [FORMER_NAMES.get(label, label) for label in given]
+    labels = [label_of_folder(run.folder, run.card) for run in runs]
     count = Counter(labels)
     return [
         label if count[label] == 1 else f"{label} ({run.folder})"

@@ -259,3 +259,11 @@ def test_a_run_without_a_built_in_protocol_is_none():
 def test_old_runs_of_the_other_recipe_are_called_as_the_method_is_now():
     (row,) = (line for line in text_of([{**METRICS, "recipe": "best"}]) if "90.00" in line)
     assert row[0] == "agfn-nlc"
+
+
+def test_a_run_without_test_images_has_dashes():
+    unmeasured = {**METRICS, "test_images": 0}
+    del unmeasured["accuracy"], unmeasured["leak"]
+    row = ["agfn", "-", "-", "-", "-", "-", "8.000", "-", "1.2"]
+    assert row in text_of([METRICS, unmeasured])
+    assert row in text_of([unmeasured])

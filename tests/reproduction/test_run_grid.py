@@ -100,7 +100,7 @@ def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_p
     screen = io.StringIO()
     assert run_grid(cells, base.out, results, Console(file=screen, width=200)) == []
     assert results.has(cells[0])
-    assert "baseline: goes on in epoch" in screen.getvalue()
+    assert "baseline: resumes in epoch" in screen.getvalue()
 
 
 def test_a_cell_that_another_process_trains_is_left_to_it(base, trained, console):

@@ -2,7 +2,6 @@ import json
 import resource
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -11,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from pyg_agfn.choices import run_label
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
+from pyg_agfn.registry import METHODS
 from pyg_agfn.runs.folder import (
     Answers,
-    Method,
     References,
     label_of_folder,
     load_answers,
@@ -54,6 +53,7 @@ def test_a_run_comes_back_as_it_was(saved):
     assert first.card == card(alpha=3.0)
     assert not first.model.training
     assert first.model.agfn.edges.alpha.item() == 3.0
+    assert (first.card.plugin, first.card.own_transforms) == ((), False)
     images = torch.randn(4, 1, 8, 8)
     with torch.no_grad():
         one, other = (
@@ -115,6 +115,13 @@ def edit(path: Path, **changes) -> None:
         ({"\x1b[2J\n": 1}, r"missing or unknown: \\x1b\[2J\\n"),
         ({"method": ["agfn"]}, "method cannot be"),
         ({"colour": 1}, "missing or unknown: colour"),
+        ({"own_transforms": 1}, "own_transforms cannot be 1"),
+        ({"plugin": "some_module"}, "plugin cannot be 'some_module'"),
+        ({"plugin": [1]}, r"plugin cannot be \[1\]"),
+        ({"plugin": ["x"] * 17}, r"plugin cannot be \['x', "),
+        ({"plugin": ["x"], "method": 3}, "method 3 is not known: pass --plugin x or"),
+        ({"plugin": [], "method": "mine"}, "method cannot be 'mine'"),
+        ({"backbone": "custom"}, r"by load_run\(folder, backbone=module\)"),
         ({"classes": ["a", "b"]}, r"classifier\.bias is of shape \[3\] where the model has \[2\]"),
         ({"method": "baseline"}, r"agfn\..* does not belong to this model"),
         ({"backbone": "resnet18"}, r"is of shape \[16, 128\] where the model has \[16, 512\]"),
@@ -204,7 +211,7 @@ def test_json_that_is_no_object_is_refused(run):
         load_run(run)
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_comes_back_with_the_logits_it_had(tmp_path, method):
     torch.manual_seed(0)
     model = card(method).build().eval()
@@ -253,14 +260,14 @@ def test_answers_that_cannot_be_read_are_named(tmp_path):
         load_answers(tmp_path)
 
 
-def test_a_run_is_called_by_its_method_and_agfn_by_its_recipe_too(tmp_path):
-    assert run_label("agfn", "best") == "agfn-best"
-    assert run_label("agfn", "paper") == run_label("agfn", None) == "agfn"
+def test_a_run_is_called_by_its_method_and_an_older_one_by_what_its_recipe_is_now(tmp_path):
+    assert run_label("agfn", "best") == run_label("agfn-nlc") == "agfn-nlc"
+    assert run_label("agfn", "paper") == run_label("agfn") == "agfn"
     assert run_label("scn", "best") == "scn"  # it has no recipe
     card = ModelConfig("agfn", "small-cnn", ("a", "b"), 1, 8, 8)
     assert label_of_folder(tmp_path, card) == "agfn"
     (tmp_path / "config.json").write_text('{"recipe": "best"}')
-    assert label_of_folder(tmp_path, card) == "agfn-best"
+    assert label_of_folder(tmp_path, card) == "agfn-nlc"
 
 
 def test_as_many_classes_as_can_be_saved_can_be_read(tmp_path):

@@ -17,7 +17,6 @@ from small_run import small_run
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.training import TrainOptions, resume_run, train_methods
-from pyg_agfn.training import fit as fit_module
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_pyg.py"
 QUIET = Console(quiet=True)
@@ -88,14 +87,15 @@ def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
         process.kill()
     assert process.returncode == 130
     (line,) = errors.splitlines()
-    assert f"--resume {folder} goes on" in line
+    assert f"--resume {folder} continues it" in line
     assert not (folder / "metrics.json").exists()
     resume_run(folder, {"checkpoint_seconds": 1e6}, QUIET)
     assert_same(folder, whole)
 
 
 @pytest.mark.parametrize(
-    ("place", "number"), [("measure", signal.SIGINT), ("save_run", signal.SIGTERM)]
+    ("place", "number"),
+    [("fit.measure", signal.SIGINT), ("result.save_model", signal.SIGTERM)],
 )
 def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_path, monkeypatch):
     def signalled(*_):
@@ -103,10 +103,9 @@ def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_
         time.sleep(60)  # never reached: Python calls the handler first
         raise AssertionError
 
-    module = {"measure": fit_module, "save_run": sys.modules["pyg_agfn.training.run"]}[place]
     with monkeypatch.context() as patch:
-        patch.setattr(module, place, signalled)
-        with pytest.raises(InterruptedRunError, match=r"--resume .* goes on") as caught:
+        patch.setattr(f"pyg_agfn.training.{place}", signalled)
+        with pytest.raises(InterruptedRunError, match=r"--resume .* continues it") as caught:
             train_methods(options(tmp_path), QUIET)
     assert caught.value.code == 128 + number
     folder = next(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,13 +28,38 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     assert table in first.stdout
     assert "scripts/reproduce.py --table 2 --dataset digits --seeds 0 --quick --feature" in table
     assert "(p " not in table  # a p-value of a try-out would mean nothing
-    assert "does not tell whether AGFN leads" in table
+    assert "does not tell where AGFN stands" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
     assert len(results.read_text().splitlines()) == 4
 
     rendered = script("render_results.py", results, "--table", 2, "--dataset", "digits")
     assert rendered.returncode == 0
     assert rendered.stdout.strip() == table.strip()
+
+
+def test_a_default_that_is_given_is_heard(script, tmp_path):
+    small = ("--dataset", "digits", "--seeds", "0", "--quick", "--feature-dim", "16")
+    given = ("--method", "agfn-best", "--alpha", "1")  # agfn-nlc begins with 8 by default
+    result = script("reproduce.py", "--table", 1, *small, *given)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "reproduce.py: --method agfn-best is now --method agfn-nlc\n"
+    (record,) = ResultsFile(tmp_path / "runs" / "reproduce-quick" / "results.jsonl").records()
+    assert record["settings"]["alpha"] == 1.0
+    assert record["metrics"]["alpha"] == pytest.approx(1.0, abs=0.3)
+    assert " --alpha 1.0 " in result.stdout
+
+
+def test_records_of_an_older_version_are_not_trained_again(script, tmp_path, monkeypatch):
+    def trains(*_):
+        raise AssertionError("it was trained")
+
+    monkeypatch.setattr("pyg_agfn.reproduction.run_grid.train_method", trains)
+    documents = Path(__file__).parents[2] / "docs" / "results.jsonl"
+    shutil.copy(documents, tmp_path / "results.jsonl")
+    result = script("reproduce.py", "--ablation", "--results", "results.jsonl")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(": has a result") == 48
+    assert "| no teacher | 99.04 ± 0.71 | +0.37 (p = 0.252) |" in result.stdout
 
 
 def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
@@ -123,13 +149,9 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
             ["--table", "5", "--root", "x", "--method", "scn", "eac"],
             "--method: table-5 compares baseline, agfn, and none is chosen",
         ),
-        (["--ablation", "--recipe", "paper"], "--recipe: ablation sets it itself"),
         (["--ablation", "--samples", "2"], "--samples: ablation sets it itself"),
-        (
-            ["--sweep", "--dataset", "digits", "--alpha", "1"],
-            "--alpha 1.0: is the default, for which agfn-best has its recipe's 8.0: leave it out",
-        ),
-        (["--ablation", "--judges=nobody"], "--judges nobody: is the default, for which"),
+        (["--ablation", "--label-source=given"], "--label-source: ablation sets it itself"),
+        (["--sweep", "--recipe", "good"], "--recipe good: this option is gone; choose --method"),
         (["--table", "6"], "invalid choice"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "2", "--noise", "0.3"], "--noise: table-2 sets it itself"),

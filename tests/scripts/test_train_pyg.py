@@ -160,9 +160,9 @@ def test_the_script_trains_and_prints_a_table(process, tmp_path):
     small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
     done = process("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")
     assert done.returncode == 0, done.stderr
-    for method in ("baseline", "agfn"):
+    for method in ("baseline", "agfn", "agfn-nlc"):
         assert re.search(rf"^{method} +\d+\.\d\d ", done.stdout, re.MULTILINE)
-    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2
+    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 3
 
 
 def test_a_profile_of_some_steps_can_be_opened(script, tmp_path):

@@ -48,11 +48,13 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
 def drawn(monkeypatch, tmp_path):
     """The axes of a picture of these accuracies by epoch."""
 
-    def draw(accuracies, method="agfn", **given):
+    def draw(accuracies, method="agfn", measured=True, **given):
         kept = []
         monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
         names = ("epoch", "test_accuracy", "train_accuracy")
         history = [dict(zip(names, (i, a, a), strict=True)) for i, a in enumerate(accuracies, 1)]
+        if not measured:
+            history = [{**epoch, "test_accuracy": None} for epoch in history]
         plot_learning_curves({method: history}, tmp_path / "a.png", **given)
         kept[0].draw_without_rendering()
         return kept[0].axes[0]
@@ -79,10 +81,20 @@ def test_the_legend_quotes_the_headline_by_its_protocol_or_nothing(drawn):
     assert found[0] == "agfn, test (inductive: 96.4%)"
 
 
-def test_old_runs_of_the_other_recipe_are_called_as_the_method_is_now(drawn):
+def test_a_run_without_test_images_has_the_curve_of_its_training_only(drawn, tmp_path):
+    axes = drawn([0.2, 0.3], measured=False)
+    assert [line.get_label() for line in axes.lines] == ["agfn, training labels"]
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "metrics.csv").write_text("epoch,train_accuracy\n1,0.5\n")
+    assert read_history(tmp_path) == [{"epoch": 1.0, "train_accuracy": 0.5}]
+    (tmp_path / "metrics.json").write_text(json.dumps({"test_images": 0}))
+    assert bank_accuracy(tmp_path) is None
+
+
+def test_a_run_by_its_former_name_is_called_as_the_method_is_now(drawn):
     axes = drawn([0.2, 0.3], method="agfn-best", bank={"agfn-best": 0.5})
     name = axes.get_legend().get_texts()[0].get_text()
-    assert name == "agfn-nlc, test (bank: 50.0%)"
+    assert name == "agfn-nlc, test (inductive: 50.0%)"
     assert axes.lines[0].get_color() == method_style("agfn-nlc")["color"]
 
 

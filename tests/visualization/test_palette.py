@@ -5,7 +5,7 @@ import pytest
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.methods.method import Method
-from pyg_agfn.registry import FORMER_NAMES, METHODS, register_method
+from pyg_agfn.registry import METHODS, register_method
 from pyg_agfn.visualization.palette import (
     CLASS_COLORS,
     FURTHER_COLORS,
@@ -110,7 +110,13 @@ def test_a_method_from_outside_has_its_own_style_or_the_free_one_of_its_place(pl
         method_style("none")
 
 
+def test_a_method_that_extends_another_one_does_not_look_like_it():
+    register_method("extended")(type("Extended", (METHODS["agfn"],), {}))
+    try:
+        assert method_style("extended") == further_style(0)
+    finally:
+        METHODS.unregister("extended")
+
+
 def test_a_former_name_has_the_style_of_what_it_is_called_now():
-    for former, now in FORMER_NAMES.items():
-        assert now in METHODS
-        assert method_style(former) == method_style(now)
+    assert method_style("agfn-best") == method_style("agfn-nlc")

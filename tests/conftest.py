@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.registry import BACKBONES, DATASETS, METHODS, PROTOCOLS
 
 # Test processes run in parallel; each has one thread, and so have those that it starts.
 torch.set_num_threads(1)
@@ -18,6 +20,16 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PYG_AGFN_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Forgets in the end whatever a test has registered."""
+    before = [(registry, set(registry)) for registry in (METHODS, DATASETS, BACKBONES, PROTOCOLS)]
+    yield
+    for registry, names in before:
+        for name in set(registry) - names:
+            registry.unregister(name)
 
 
 @pytest.fixture(scope="session")

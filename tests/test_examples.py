@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
+
+from pyg_agfn.methods import TrainingBatch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -15,6 +19,38 @@ def test_the_own_loop_learns_from_labels_of_which_a_fifth_are_wrong(monkeypatch,
     assert float(found["right"]) > 0.96
     assert found["corrector"].noise_rate == pytest.approx(0.2, abs=0.08)
     assert "test accuracy 9" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_own_method_learns_from_labels_of_which_a_fifth_are_wrong(
+    monkeypatch, capsys, registries
+):
+    monkeypatch.setattr(sys, "argv", ["own_method.py", "--epochs", "8"])
+    found = runpy.run_path(str(EXAMPLES / "own_method.py"), run_name="__main__")
+    baseline, mixup = capsys.readouterr().out.splitlines()
+    assert baseline.startswith("TrainingResult(baseline, 10 classes, inductive accuracy ")
+    assert mixup.startswith("TrainingResult(mixup, 10 classes, inductive accuracy ")
+    assert found["result"].metrics["accuracy"]["bank"] > 0.93
+    assert found["result"].metrics["memorized"] < 0.3
+
+
+def test_mixup_minimizes_the_mixture_of_two_losses(registries):
+    """Against the cross-entropy of the mixed labels, which is linear in them."""
+    method = runpy.run_path(str(EXAMPLES / "own_method.py"))["Mixup"](alpha=2.0)
+    images, labels = torch.randn(6, 1, 4, 4), torch.arange(6) % 3
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    method.model = model
+    torch.manual_seed(2)
+    out = method.training_step(TrainingBatch(images, labels, torch.arange(6), {}))
+    torch.manual_seed(2)
+    share, other = torch.distributions.Beta(2.0, 2.0).sample(), torch.randperm(6)
+    targets = F.one_hot(labels, 3) * share + F.one_hot(labels[other], 3) * (1 - share)
+    mixed = images.clone()
+    for i, j in enumerate(other.tolist()):
+        mixed[i] = share * images[i] + (1 - share) * images[j]
+    torch.testing.assert_close(out.loss, F.cross_entropy(model(mixed), targets))
+    assert 0 < float(share) < 1
 
 
 def test_an_example_is_short():

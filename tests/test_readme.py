@@ -120,7 +120,7 @@ def options() -> dict[str, list[argparse.Action]]:
         if kind == "python"
     ],
 )
-def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch):
+def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch, registries):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "block", "exec"), {"__name__": "__main__"})
 

@@ -56,8 +56,9 @@ def as_measured_data(
 ) -> TrainingData:
     """What a user brings to measure a model on, by the classes of its training.
 
-    Some classes may have no image. Where the data name their classes, labels are told by these
-    names: a folder that lacks a class numbers the others otherwise than the training images did.
+    Some classes may have no image. Where the data and the training images name their classes,
+    labels are told by these names: a folder that lacks a class numbers the others otherwise than
+    the training images did.
 
     Args:
         data: As for :func:`as_training_data`.
@@ -72,7 +73,8 @@ def as_measured_data(
     own: Sequence[str] | None = (
         source.classes if isinstance(source, ImageDataset | LoaderData) else classes_of(source)
     )
-    if own is None or _are_numbers(own):
+    unnamed = own is None or _are_numbers(own) or _are_numbers(classes)
+    if own is None or (unnamed and not set(own) <= set(classes)):
         own = tuple(classes)
     data = as_training_data(data, own, every_class=False)
     if tuple(data.image_shape) != tuple(image_shape):

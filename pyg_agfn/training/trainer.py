@@ -139,7 +139,8 @@ class Trainer:
         held_out = None
         if validation is not None:
             held_out = as_measured_data(validation, images.classes, images.image_shape)
-            _refuse_other_scale(images, held_out)
+            if note := _note_on_scale(images, held_out):
+                self.console.print(note, soft_wrap=True, highlight=False)
         usual = self._for_data(images)
         options = fit_to_images(usual, len(images), launched_processes()[1])
         if changed := changed_defaults(usual, options):
@@ -178,16 +179,16 @@ class Trainer:
                 "augment has no effect on images that are floats: leave it out, or do it in their "
                 "transforms"
             )
-        own = images.own_batch_size if isinstance(images, LoaderData) else None
-        if own is None:
+        if not isinstance(images, LoaderData) or images.loader is None:
             return options
-        for name in ("batch_size", "workers"):
-            if name in given:
+        own = {"batch_size": images.own_batch_size, "workers": images.loader.num_workers}
+        for name, value in own.items():
+            if name in given and getattr(options, name) != value:
                 raise InputError(
-                    f"{name} has no effect with a DataLoader, which has its own: leave it out, or "
-                    "give fit() its dataset"
+                    f"{name} has no effect with a DataLoader, which has its own, {value}: leave it "
+                    "out, or give fit() its dataset"
                 )
-        return options.given(batch_size=own)
+        return options.given(batch_size=own["batch_size"])
 
 
 def _name_of(method: str | Method) -> str:
@@ -214,14 +215,16 @@ def _no_object(name: str, what: str, found: object) -> InputError:
     return InputError(f"{name} must be {what}, got {printable(repr(found), 80)}")
 
 
-def _refuse_other_scale(train: TrainingData, validation: TrainingData) -> None:
+def _note_on_scale(train: TrainingData, validation: TrainingData) -> str:
+    """What to look at where one of the two is scaled and the other is not; else nothing."""
     kinds = (train.are_floats, validation.are_floats)
-    if None not in kinds and kinds[0] != kinds[1]:
-        names = ["floats" if kind else "bytes" for kind in kinds]
-        raise InputError(
-            f"training images are {names[0]} and images to measure on are {names[1]}: bytes are "
-            "scaled to -1..1 and floats are used as they are, so give both the same transforms"
-        )
+    if None in kinds or kinds[0] == kinds[1]:
+        return ""
+    names = ["floats" if kind else "bytes" for kind in kinds]
+    return (
+        f"training images are {names[0]} and validation images are {names[1]}: bytes are scaled "
+        "to -1..1, and floats are used as they are; see that both are of one scale"
+    )
 
 
 def _make_folder(folder: Path | str, options: TrainOptions) -> Path:

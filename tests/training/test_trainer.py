@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from own_data import Net, same, trainer, weights
+from own_data import Net, floats, photos, same, trainer, weights
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import nn
@@ -187,3 +187,14 @@ def test_defaults_that_fit_few_images_are_said(tiny, capfd):
     made = Trainer("small-cnn", "baseline", lr=0.05, device="cpu", epochs=2, augment=False)
     assert made.fit(tiny).config.batch_size == 16
     assert "by default for 60 training images: --batch-size 16" in capfd.readouterr().out
+
+
+def test_images_of_two_scales_are_said(tiny, capfd):
+    for train, validation, kinds in (
+        (tiny, floats(tiny), "training images are bytes and validation images are floats"),
+        (floats(tiny), tiny, "training images are floats and validation images are bytes"),
+    ):
+        trainer(epochs=1, quiet=False).fit(train, validation)
+        assert f"{kinds}: bytes are scaled to -1..1" in capfd.readouterr().out
+    trainer(epochs=1, quiet=False).fit(tiny, photos(tiny))
+    assert "scaled" not in capfd.readouterr().out

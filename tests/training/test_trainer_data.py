@@ -72,6 +72,9 @@ def test_validation_labels_are_told_by_the_names_of_the_classes(tiny, kind):
 def test_classes_without_names_are_numbers_in_validation_too(tiny):
     result = trainer(epochs=1).fit(floats(tiny), floats(tiny.subset(torch.arange(1, 60, 3))))
     assert result.answers.labels.tolist() == [1] * 20
+    numbered = TensorDataset(tiny.images, tiny.labels)
+    for one, other in ((numbered, photos(tiny)), (photos(tiny), numbered)):
+        assert trainer(epochs=1).fit(one, other).answers.labels.tolist() == tiny.labels.tolist()
 
 
 def test_without_validation_nothing_is_measured_but_the_training(tiny):

@@ -13,7 +13,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.methods import Method
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.registry import BACKBONES, METHODS, import_plugin, register_method
-from pyg_agfn.runs.folder import LATER, ModelConfig, References, load_run, save_model
+from pyg_agfn.runs.model_config import LATER, ModelConfig, References, load_run, save_model
 
 PLUGIN = """
 from pathlib import Path

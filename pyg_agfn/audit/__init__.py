@@ -1,0 +1,1 @@
+"""Finds the wrong labels of any labelled images."""

@@ -176,7 +176,7 @@ function filter() {
 
 function count() {
   const left = rows.filter((row, i) => row.issue && !decisions.has(i)).length;
-  find("progress").textContent = `${number(decisions.size)} decided, ${number(left)} ${left === 1 ? "issue" : "issues"} left`;
+  find("progress").textContent = `${number(decisions.size)} decided, ${number(left)} left`;
   find("download").disabled = decisions.size === 0;
   find("undo").disabled = history.length === 0;
 }

@@ -38,7 +38,7 @@ function put(i, choice) {
 function decide(i, choice) {
   if (decisions.get(i) === choice) return;
   history.push([i, decisions.get(i)]);
-  say(`${rows[i].file}: ${choice === undefined ? "no decision" : verdict(rows[i], choice)}`);
+  say(`${tail(rows[i].file, 60)}: ${choice === undefined ? "no decision" : verdict(rows[i], choice)}`);
   put(i, choice);
 }
 
@@ -50,7 +50,7 @@ function verdict(row, choice) {
 function undo() {
   const last = history.pop();
   if (!last) return say("Nothing to undo.");
-  say(`${rows[last[0]].file}: undone`);
+  say(`${tail(rows[last[0]].file, 60)}: undone`);
   put(...last);
   if (!cards[last[0]].hidden) select(last[0]);
 }
@@ -93,7 +93,7 @@ function card(row, i) {
   write(part("percent"), `${percent} likely wrong`);
   write(part("given"), given);
   write(part("suggested"), suggested);
-  write(part("file"), row.file);
+  write(part("file"), row.file, tail(row.file, 34));
   part("labels").title = `given ${given}, suggested ${suggested}`;
   part("accept").setAttribute("aria-label", `Accept ${suggested}`);
   part("reject").setAttribute("aria-label", `Reject, keep ${given}`);
@@ -111,9 +111,13 @@ function card(row, i) {
   return li;
 }
 
-function write(element, text) {
-  element.textContent = text;
+function write(element, text, shown = text) {
+  element.textContent = shown;
   element.title = text;
+}
+
+function tail(text, length) { // the end tells paths apart
+  return text.length > length ? `…${text.slice(1 - length)}` : text;
 }
 
 function reveal(i) {

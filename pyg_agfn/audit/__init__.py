@@ -19,5 +19,5 @@ _HOMES = {
     "label_audit": ("AuditRow", "LabelAudit", "NearDuplicate"),
     "scores": ("label_issue_scores", "neighbor_label_scores"),
 }
-__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605
+__all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_agfn.audit.check_input import as_tensor, check_labels, check_share, texts
+from pyg_agfn.audit.check_input import as_tensor, check_share, texts
 from pyg_agfn.audit.interval import share_and_interval
 from pyg_agfn.audit.label_audit import AuditRow, LabelAudit, NearDuplicate, no_pixels
 from pyg_agfn.audit.near_duplicates import find_near_duplicates
 from pyg_agfn.audit.neighbors import NUM_NEIGHBORS, find_neighbors
 from pyg_agfn.audit.scores import calibrate_scores, combine_scores, label_issue_scores
 from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation.label_issues import check_labels
 from pyg_agfn.transforms import SimilarityEdges
 
 #: Trusted neighbours of a row.
@@ -75,9 +76,9 @@ def audit_labels(
     num_classes = _num_classes(labels, model, classes)
     if model is not None:
         label_issue_scores(model, labels)  # checks both
-    check_labels(labels, len(labels), num_classes)
+    check_labels(labels, labels.numel(), num_classes)
     labels = labels.long()
-    if len(labels.unique()) == 1:
+    if num_classes < 2 or len(labels.unique()) < 2:
         raise InputError("all labels are of one class: there is no other to compare with")
     names = texts("names", names, len(labels), "images")
     classes = texts("classes", classes, num_classes, "classes")

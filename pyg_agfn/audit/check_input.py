@@ -24,27 +24,6 @@ def check_features(features: Tensor) -> None:
         raise InputError(f"features of image {int(bad.int().argmax())} are not finite")
 
 
-def check_labels(labels: Tensor, count: int, num_classes: int) -> None:
-    """Refuses what is not one label, 0 to K - 1, for each image.
-
-    Raises:
-        InputError: It is something else, or there is one class.
-    """
-    if not isinstance(labels, Tensor):
-        raise InputError(f"labels must be a tensor, got {type(labels).__name__}")
-    if labels.shape != (count,) or labels.is_floating_point() or labels.is_complex():
-        found = f"{labels.dtype} of shape {tuple(labels.shape)}"
-        raise InputError(f"labels must be integers of shape ({count},), got {found}")
-    if num_classes < 2:
-        raise InputError("all images are of one class: no label can be wrong")
-    wrong = (labels < 0) | (labels >= num_classes)
-    if wrong.any():
-        row = int(wrong.int().argmax())
-        raise InputError(
-            f"labels must be 0 to {num_classes - 1}, got {int(labels[row])} of image {row}"
-        )
-
-
 def texts(kind: str, given: Sequence[str] | None, count: int, of_what: str) -> list[str]:
     """Names as they are given, or numbers where there are none.
 

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pyg_agfn.audit.check_input import as_tensor, check_labels, texts
+from pyg_agfn.audit.check_input import as_tensor, texts
 from pyg_agfn.audit.label_audit import AuditRow, LabelAudit
 from pyg_agfn.audit.scores import label_issue_scores
 from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation.label_issues import check_labels
 
 
 class CleanlabIssues(NamedTuple):
@@ -117,7 +118,13 @@ def _from_table(table: Any) -> Columns:
         raise InputError(f"the table of issues has no column {', '.join(missing)}")
     issue, quality, given, predicted = (np.asarray(table[name]) for name in names)
     first = np.zeros(len(quality))
-    return issue.astype(bool), quality.astype(float), given.astype(int), predicted.astype(int), first
+    return (
+        issue.astype(bool),
+        quality.astype(float),
+        given.astype(int),
+        predicted.astype(int),
+        first,
+    )
 
 
 def _from_positions(issues: Any, labels: Any, probabilities: Any) -> Columns:

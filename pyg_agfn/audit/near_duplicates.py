@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pyg_agfn.audit.check_input import check_features, check_labels
+from pyg_agfn.audit.check_input import check_features
+from pyg_agfn.evaluation.label_issues import check_labels
 from pyg_agfn.transforms.similarity_edges import unit_rows
 
 #: Least cosine of two images that are nearly equal.

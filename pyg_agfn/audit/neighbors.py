@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_agfn.audit.check_input import check_features, check_labels
+from pyg_agfn.audit.check_input import check_features
 from pyg_agfn.errors import InputError
+from pyg_agfn.evaluation.label_issues import check_labels
 from pyg_agfn.nn.cross_batch_memory import PRIOR
 from pyg_agfn.transforms import SimilarityEdges
 from pyg_agfn.transforms.similarity_edges import unit_rows
@@ -78,6 +79,8 @@ def find_neighbors(
     check_labels(labels, len(features), num_classes)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise InputError(f"k must be a whole number from 1 on, got {k!r}")
+    if num_classes < 2:
+        raise InputError("all labels are of one class: there is no other to compare with")
     if len(features) < 2:
         raise InputError("one image has no neighbours: give features of two or more")
     unit = unit_rows(features.detach())

@@ -10,7 +10,6 @@ from rich.console import Console
 from pyg_agfn.audit.audit_files import write_cleaned, write_issues
 from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.audit.page import write_page
-from pyg_agfn.audit.run_audit import audit_run
 from pyg_agfn.cli import make_console, warn
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.extras import missing
@@ -18,6 +17,7 @@ from pyg_agfn.runs.folder import load_run
 from pyg_agfn.runs.json_files import read_json, refuse_links
 from pyg_agfn.training import TrainOptions, load_datasets, make_fabric
 from pyg_agfn.training.run import make_run_folder, print_notes, train_method
+from pyg_agfn.training.run_audit import audit_run
 from pyg_agfn.training.run_data import load_run_data
 
 CLEANED = "cleaned_labels.csv"
@@ -33,8 +33,7 @@ def audit_new_run(options: TrainOptions, retrain: bool) -> None:
     print_notes(console, train, test)
     folder = make_run_folder(options.out, f"{options.dataset}-{method}-audit")
     train_method(options, folder, train, test, console)
-    given = {"device": options.device, "skip_bad": options.skip_bad}
-    audit_finished_run(folder, given, options.cache, retrain, console)
+    audit_finished_run(folder, {}, options.cache, retrain, console)
 
 
 def audit_finished_run(
@@ -62,7 +61,7 @@ def audit_finished_run(
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         raise InputError(f"{folder}: is not finished; train_pyg.py --resume {folder} resumes it")
-    options, train, test = load_run_data(run, given, cache)
+    options, train, _ = load_run_data(run, given, cache)
     trained_on = read_json(metrics).get("train_images")
     if trained_on != len(train):
         raise InputError(

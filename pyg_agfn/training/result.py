@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.choices import run_label
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.evaluation import EvaluationSettings, extract_features
-from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.prediction import Prediction, find_images, predict
@@ -22,8 +22,9 @@ from pyg_agfn.runs.folder import Answers, References, Run, load_run, save_answer
 from pyg_agfn.runs.json_files import read_json, write_json
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import Epoch
-from pyg_agfn.training.data import DataLike, as_training_data
+from pyg_agfn.training.data import DataLike, TrainingData, as_training_data
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.run_audit import audit_model
 
 
 @dataclass
@@ -39,7 +40,7 @@ class TrainingResult:
         history: What each epoch measured.
         answers: Logits of the test images; None where there were none.
         train_answers: Logits and given labels of the training images, in order; None once loaded.
-        train_names: What they are called.
+        train: The training images; None once loaded.
     """
 
     config: ModelConfig
@@ -50,7 +51,7 @@ class TrainingResult:
     history: list[Epoch] = field(default_factory=list)
     answers: Answers | None = None
     train_answers: Answers | None = None
-    train_names: list[str] = field(default_factory=list)
+    train: TrainingData | None = None
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -126,30 +127,25 @@ class TrainingResult:
         )
         return make_report(name, self.config.classes, self.model, features, test.labels, settings)
 
-    def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelIssues:
+    def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelAudit:
         """Training images by how likely their given label is wrong, the likeliest first.
 
-        The score is 1 minus the probability that the trained model gives the label.
+        The score is 1 minus the probability that the trained model gives the label, calibrated to
+        the share of wrong labels.
 
         Args:
             data: Labelled images; those of the training if not given.
-            share: Share of the labels that counts as wrong. (default: what the training has
-                estimated, or else an estimate by the probabilities)
+            share: Share of the labels that counts as wrong. (default: an estimate)
 
         Raises:
-            InputError: The result was loaded, and no data are given.
+            InputError: The result was loaded, and no data are given; the images are too few, or of
+                one class.
         """
-        if data is not None:
-            given = as_training_data(data)
-            probabilities = self.evaluate(data).headline.logits.softmax(1).cpu()
-            labels, names = given.labels.cpu(), list(given.names)
-        elif self.train_answers is not None:
-            probabilities = self.train_answers.logits.softmax(1)
-            labels, names = self.train_answers.labels, self.train_names
-        else:
+        images = self.train if data is None else as_training_data(data)
+        if images is None:
             raise InputError("a loaded result has no training images: give them to label_issues()")
-        share = self.metrics.get("noise_rate") if share is None else share
-        return find_label_issues(probabilities, labels, share, names, self.config.classes)
+        options = self.options or TrainOptions(batch_size=self.config.batch_size)
+        return audit_model(self.model, images, options, self.config.classes, share)
 
     def save(self, folder: Path | str) -> Path:
         """Writes a run folder that :meth:`load`, ``predict.py`` and ``evaluate.py`` read.

@@ -1,6 +1,7 @@
 """The audit of the labels that a run was trained on."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -35,39 +36,42 @@ def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudi
     model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     if isinstance(model, AGFNClassifier):
         model.agfn.propagation = options.propagation
-    batches = train.batches(batch_size=options.batch_size, device=fabric.device)
-    features = extract_features(model, batches, fabric.autocast())
-    # In the batch composition in which a run's metrics are measured.
-    in_batches = Shuffled(options.batch_size, 1, options.seed)
-    logits = next(in_batches.logits(model, features, train.labels))
-    return audit_model(model, features, logits, train)
+    return audit_model(model, train, options, run.card.classes, precision=fabric.autocast())
 
 
 @torch.no_grad()
 def audit_model(
     model: BaselineClassifier,
-    features: Tensor,
-    logits: Tensor,
     train: TrainingData,
+    options: TrainOptions,
+    classes: Sequence[str],
     share: float | None = None,
+    precision: AbstractContextManager[object] | None = None,
 ) -> LabelAudit:
     """Audits labels by a trained model; its graph, if it has one, weighs the neighbours.
 
     Args:
-        model: In evaluation mode.
-        features: The backbone's, of every image.
-        logits: Of every image.
+        model: Where it is to run.
         train: The images and their labels.
+        options: Batch size and seed are those in which a run's metrics are measured.
+        classes: Names of the model's classes.
         share: Share of wrong labels, where it is known.
+        precision: Precision to run the backbone in.
 
     Raises:
-        InputError: They are too few, or of one class.
+        InputError: The images are too few, or of one class.
     """
     if len(train) < MIN_IMAGES and share is None:
         raise InputError(
             f"{len(train)} images are too few to tell which labels are wrong; {MIN_IMAGES} are "
             "the least"
         )
+    device = next(model.parameters()).device
+    batches = train.batches(batch_size=options.batch_size, device=device)
+    features = extract_features(model, batches, precision)
+    # In batches as in training: a bank would hold some of the images themselves.
+    in_batches = Shuffled(options.batch_size, 1, options.seed)
+    logits = next(in_batches.logits(model, features, train.labels))
     edges = None
     if isinstance(model, AGFNClassifier):
         edges = model.agfn.edges
@@ -77,7 +81,7 @@ def audit_model(
         features=features,
         probabilities=logits.float().softmax(1),
         names=train.names,
-        classes=train.classes,
+        classes=classes,
         share=share,
         edges=edges,
         appearance=_looks(train),

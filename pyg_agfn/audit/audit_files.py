@@ -38,8 +38,8 @@ def write_issues(audit: LabelAudit, path: str | PathLike[str]) -> None:
 def write_cleaned(audit: LabelAudit, path: str | PathLike[str]) -> int:
     """Writes ``path,label`` of every image, with the suggested label where the given is an issue.
 
-    ``--noise-file`` takes the list. It holds no name with a line break or with bytes that are no
-    UTF-8: such an image is left out, and keeps its label in training.
+    ``--noise-file`` takes the list. It holds no name with a line break, with a blank at an end or
+    with bytes that are no UTF-8: such an image is left out, and keeps its label in training.
 
     Returns:
         How many images are left out.
@@ -47,7 +47,7 @@ def write_cleaned(audit: LabelAudit, path: str | PathLike[str]) -> int:
     Raises:
         InputError: It cannot be written.
     """
-    listed = [row for row in audit.rows if row.file.isprintable()]
+    listed = [row for row in audit.rows if row.file.isprintable() and row.file == row.file.strip()]
     labels = [row.suggested_label if row.is_issue else row.given_label for row in listed]
     names = [row.file for row in listed]
     _write(path, [("path", "label"), *zip(names, labels, strict=True)])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.visualization.fonts import drawn_text
@@ -55,6 +56,7 @@ def plot_audit(audit: LabelAudit, path: Path, title: str = "") -> None:
             cut = float(scores[1].min())
             right.axvline(cut, color="black", linestyle="--", label=f"cut at {cut:.3f}")
         right.set_yscale("log")
+        right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         right.set_xlabel("probability that the given label is wrong")
         right.set_ylabel("labels")
         right.legend(frameon=False)

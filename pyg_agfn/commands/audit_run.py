@@ -61,6 +61,7 @@ def audit_finished_run(
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         raise InputError(f"{folder}: is not finished; train_pyg.py --resume {folder} resumes it")
+    refuse_links([*folder.glob("label_issues*"), *folder.glob(f"{CLEANED}*")])
     options, train, _ = load_run_data(run, given, cache)
     trained_on = read_json(metrics).get("train_images")
     if trained_on != len(train):
@@ -77,7 +78,6 @@ def audit_finished_run(
 
 def write_audit(audit: LabelAudit, folder: Path, console: Console) -> None:
     """Writes all files of an audit into a run folder, and says what was found."""
-    refuse_links([*folder.glob("label_issues*"), *folder.glob(f"{CLEANED}*")])
     write_issues(audit, folder / "label_issues.csv")
     left_out = write_cleaned(audit, folder / CLEANED)
     write_page(audit, folder / "label_issues.html", folder.name)

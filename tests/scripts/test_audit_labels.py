@@ -61,7 +61,8 @@ def test_a_finished_run_is_audited_as_its_result_is(script, method, tmp_path):
     by_name = {row.file: row for row in audit}
     for row in rows:
         expected = by_name[row["file"]]
-        assert row["neighbor_1"] == expected.neighbors[0]
+        neighbors = (row[f"neighbor_{i}"] for i in (1, 2, 3))
+        assert tuple(name for name in neighbors if name) == expected.neighbors
         assert float(row["neighbor_probability"]) == pytest.approx(
             expected.neighbor_probability, abs=1e-4
         )

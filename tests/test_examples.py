@@ -55,3 +55,11 @@ def test_mixup_minimizes_the_mixture_of_two_losses(registries):
 
 def test_an_example_is_short():
     assert all(len(file.read_text().splitlines()) <= 60 for file in EXAMPLES.glob("*.py"))
+
+
+def test_wrong_labels_are_found_by_embeddings(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = runpy.run_path(str(EXAMPLES / "audit_embeddings.py"))["found"]
+    assert found.mean() > 0.9
+    assert (tmp_path / "label_issues.csv").read_text().count("\n") == 1798
+    assert "of 1,797 labels are wrong" in capsys.readouterr().out

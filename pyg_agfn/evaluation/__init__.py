@@ -1,12 +1,7 @@
 """Evaluation that says in which batch composition each image was classified."""
 
 from pyg_agfn.evaluation.features import extract_features
-from pyg_agfn.evaluation.label_issues import (
-    LabelIssue,
-    LabelIssues,
-    find_label_issues,
-    label_issue_scores,
-)
+from pyg_agfn.evaluation.label_issues import label_issue_scores
 from pyg_agfn.evaluation.leakage import LeakageReport, audit_batch_leakage
 from pyg_agfn.evaluation.outcomes import (
     Outcome,
@@ -40,8 +35,6 @@ __all__ = [
     "ClassSorted",
     "Comparison",
     "EvaluationSettings",
-    "LabelIssue",
-    "LabelIssues",
     "LeakageReport",
     "Outcome",
     "Protocol",
@@ -54,7 +47,6 @@ __all__ = [
     "evaluate",
     "evaluate_protocols",
     "extract_features",
-    "find_label_issues",
     "joins_images",
     "label_issue_scores",
     "memorized_share",

@@ -151,7 +151,7 @@ def fit(
         state.history,
         measured.answers,
         measured.train_answers,
-        list(train.names),
+        train,
     )
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.choices import run_label
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.evaluation import Bank, EvaluationSettings, extract_features
-from pyg_agfn.evaluation.label_issues import LabelIssues, find_label_issues
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.prediction import Prediction, find_images, predict
@@ -26,6 +26,7 @@ from pyg_agfn.training.checkpoint import Epoch
 from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import autocast
+from pyg_agfn.training.run_audit import audit_model
 from pyg_agfn.training.saved_options import load_options
 
 
@@ -42,7 +43,7 @@ class TrainingResult:
         history: What each epoch measured.
         answers: Logits of the test images; None where there were none.
         train_answers: Logits and given labels of the training images, in order; None once loaded.
-        train_names: What they are called.
+        train: The training images; None once loaded.
     """
 
     config: ModelConfig
@@ -53,7 +54,7 @@ class TrainingResult:
     history: list[Epoch] = field(default_factory=list)
     answers: Answers | None = None
     train_answers: Answers | None = None
-    train_names: list[str] = field(default_factory=list)
+    train: TrainingData | None = None
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -123,33 +124,29 @@ class TrainingResult:
         )
         return make_report(name, self.config.classes, self.model, features, test.labels, settings)
 
-    def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelIssues:
+    def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelAudit:
         """Training images by how likely their given label is wrong, the likeliest first.
 
-        The score is 1 minus the probability that the trained model gives the label.
+        The score is 1 minus the probability that the trained model gives the label, calibrated to
+        the share of wrong labels.
 
         Args:
             data: Labelled images; those of the training if not given.
-            share: Share of the labels that counts as wrong. (default: what the training has
-                estimated of its images; of other data, an estimate by the probabilities)
+            share: Share of the labels that counts as wrong. (default: an estimate)
 
         Raises:
-            InputError: The result was loaded, and no data are given.
+            InputError: The result was loaded, and no data are given; the images are too few, or of
+                one class.
         """
+        images = self.train
         if data is not None:
-            given = as_measured_data(data, self.config.classes, self._image_shape)
-            logits = self._logits(self._features(given, self.config.batch_size))
-            labels, names = given.labels, list(given.names)
-        elif self.train_answers is not None:
-            logits, labels = self.train_answers.logits, self.train_answers.labels
-            names = self.train_names
-        else:
+            images = as_measured_data(data, self.config.classes, self._image_shape)
+        if images is None:
             raise InputError("a loaded result has no training images: give them to label_issues()")
-        # By their number: a run folder does not say which images they were.
-        if share is None and len(labels) == self.metrics.get("train_images"):
-            share = self.metrics.get("noise_rate")
-        probabilities = logits.float().softmax(1).cpu()
-        return find_label_issues(probabilities, labels.cpu(), share, names, self.config.classes)
+        options = self.options or TrainOptions(batch_size=self.config.batch_size)
+        return audit_model(
+            self.model, images, options, self.config.classes, share, self._autocast()
+        )
 
     @property
     def _image_shape(self) -> tuple[int, int, int]:

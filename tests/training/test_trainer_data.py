@@ -29,7 +29,7 @@ def test_a_loader_trains_by_its_own_batches(tiny, workers):
     result = made.fit(loader(floats(tiny)), loader(floats(tiny)))
     assert result.config.batch_size == result.options.batch_size == 12
     assert result.references.bank.batch_size == 12  # whose degree its edges are scaled to
-    assert len(result.train_names) == result.metrics["test_images"] == 60
+    assert len(result.train) == result.metrics["test_images"] == 60
     assert same(weights(result), weights(made.fit(loader(floats(tiny)))))
     given = made.fit(loader(photos(tiny)))
     assert given.config.classes == ("a", "b", "c")

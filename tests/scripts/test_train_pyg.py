@@ -196,7 +196,7 @@ def test_a_cpu_that_emulates_bf16_is_named(script, monkeypatch, capability, said
 
 
 def test_without_matplotlib_a_line_takes_the_place_of_the_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr("pyg_agfn.training.run.missing", lambda package: f"no {package}")
+    monkeypatch.setattr("pyg_agfn.training.run_in_folder.missing", lambda package: f"no {package}")
     console = Console(file=(tmp_path / "screen").open("w"), width=100)
     options = {"method": "baseline", "epochs": 1, "train_size": 128, "batch_size": 128}
     train_methods(TrainOptions.for_dataset("digits", out=tmp_path, **options), console)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_agfn.commands import reproduce, train
+from pyg_agfn.commands import audit, reproduce, train
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.training.command_line import OptionParser
 from pyg_agfn.training.merge_options import merge_options
@@ -85,6 +85,7 @@ def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> dict[str, An
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
     monkeypatch.setattr(train, "resume_of", stop_trainer)
     monkeypatch.setattr(reproduce, "options_of", stop_trainer)
+    monkeypatch.setattr(audit, "options_of", stop_trainer)
     with pytest.raises(ParsedError) as parsed:
         run(monkeypatch, script, arguments)
     return parsed.value.args[0]

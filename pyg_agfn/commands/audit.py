@@ -6,6 +6,7 @@ from pathlib import Path
 from pyg_agfn.cli import OneLineParser
 from pyg_agfn.errors import InputError
 from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.training.command_line import options_of, parse_given
 
 #: The method that is trained for an audit.
 METHOD = "agfn-nlc"
@@ -18,8 +19,6 @@ def main() -> int:
     typed = sys.argv[1:]
     if not typed or not typed[0].startswith("-") or {"-h", "--help"} & set(typed):
         return _audit_finished(typed)
-    from pyg_agfn.training.command_line import options_of, parse_given
-
     retrain = "--retrain" in typed
     given = parse_given([word for word in typed if word != "--retrain"])
     if not {"method", "config"} & given.keys():

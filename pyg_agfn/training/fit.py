@@ -18,7 +18,7 @@ from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.model_config import ModelConfig
-from pyg_agfn.training.checkpoint import Saver, TrainingState
+from pyg_agfn.training.checkpoint import TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.few_images import warn_of_few_steps
@@ -30,6 +30,7 @@ from pyg_agfn.training.precision import emulates_bf16
 from pyg_agfn.training.profile import StepProfile, profile_steps
 from pyg_agfn.training.progress import epoch_line, progress_bar
 from pyg_agfn.training.result import TrainingResult
+from pyg_agfn.training.saver import Saver
 from pyg_agfn.transforms import PoissonEdges
 
 

@@ -77,4 +77,4 @@ def run_in_folder(
 
 def interrupted(folder: Path) -> str:
     """What is said where a signal ends the run outside of its steps."""
-    return f"interrupted; --resume {folder} continues it"
+    return f"interrupted; train_pyg.py --resume {folder} continues it"

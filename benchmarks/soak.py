@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from pyg_agfn.nn import classifier
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
-from pyg_agfn.training.checkpoint import Saver
+from pyg_agfn.training.saver import Saver
 
 IMAGES, BATCH = 400, 16
 

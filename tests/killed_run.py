@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pyg_agfn.training.checkpoint import Saver
+from pyg_agfn.training.saver import Saver
 
 #: What is measured of the machine.
 MEASURED_TIMES = ("seconds", "seconds_per_epoch", "images_per_second", "peak_memory_gib")

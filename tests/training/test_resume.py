@@ -17,7 +17,8 @@ from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.registry import METHODS
 from pyg_agfn.training import TrainOptions, parse_resume, resume_run, train_methods
 from pyg_agfn.training import checkpoint as checkpoint_module
-from pyg_agfn.training.checkpoint import FILE, Saver
+from pyg_agfn.training.checkpoint import FILE
+from pyg_agfn.training.saver import Saver
 
 QUIET = Console(quiet=True)
 STEPS = 4  # an epoch: 130 images, batches of 32

@@ -13,6 +13,7 @@ from pyg_agfn.methods import TrainingBatch
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+@pytest.mark.slow
 def test_the_own_loop_learns_from_labels_of_which_a_fifth_are_wrong(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["own_loop.py", "--epochs", "12"])
     found = runpy.run_path(str(EXAMPLES / "own_loop.py"))

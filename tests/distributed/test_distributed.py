@@ -20,6 +20,8 @@ from worker import CASES, correction
 WORKER = Path(__file__).parent / "worker.py"
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[dict]:

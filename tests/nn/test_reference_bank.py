@@ -64,6 +64,7 @@ def test_a_bank_of_the_batchs_other_images_is_eq_6_but_for_the_querys_own_weight
     torch.testing.assert_close(bank(z[:1])[0], expected, atol=1e-10, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_thousand_batches_of_mixed_size_give_each_image_the_same_scores():
     torch.manual_seed(0)

@@ -75,6 +75,7 @@ def test_what_was_killed_resumes_where_it_was(base, trained, console):
     assert all(results.has(options) for options in cells)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_path):
     long = dataclasses.replace(base, epochs=20, checkpoint_seconds=0.0)
     cells = grid("figure-5", long, ("baseline",), [0])

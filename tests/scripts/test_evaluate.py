@@ -34,6 +34,7 @@ def test_all_protocols_are_reported_with_intervals(script, trained):
     assert (trained["agfn"] / "evaluation.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_an_unchanged_run_has_the_figures_of_its_training(script, tmp_path):
     small = {"method": ("agfn",), "seed": 3, "eval_draws": 4, "batch_size": 8, "beta": 4.0}
     options = small_run(tmp_path / "runs", **small)

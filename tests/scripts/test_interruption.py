@@ -57,6 +57,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
     out = tmp_path / "out"
     options(out, checkpoint_seconds=0).save(tmp_path / "config.json")
@@ -114,7 +115,7 @@ def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_
         raise AssertionError("it was trained")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pyg_agfn.training.checkpoint.Saver.after_step", trains)
+        patch.setattr("pyg_agfn.training.saver.Saver.after_step", trains)
         resume_run(folder, {}, QUIET)
     assert_same(folder, whole)
 

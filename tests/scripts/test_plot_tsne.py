@@ -96,6 +96,7 @@ def test_bad_input_is_one_line(script, arguments, complaint):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path):
     from pyg_agfn import training
     from pyg_agfn.training import options

@@ -81,6 +81,7 @@ def test_a_figure_of_which_nothing_is_chosen_is_not_drawn(script):
     assert "figure-4 is not drawn: it shows baseline, center-loss, agfn, and none" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     from pyg_agfn.reproduction import grid
 
@@ -97,6 +98,7 @@ def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     assert row.endswith("| 8.00 | -4.00 |")
 
 
+@pytest.mark.slow
 def test_learning_rates_are_run_and_rendered(script, tmp_path):
     result = script("reproduce.py", "--sweep", "0.01", "0.05", *SMALL)
     assert result.returncode == 0, result.stderr
@@ -109,6 +111,7 @@ def test_learning_rates_are_run_and_rendered(script, tmp_path):
     assert rendered.stdout.strip() == table.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", [1, 3, 4, 5])
 def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, figure):
     if figure == 3:

@@ -35,6 +35,7 @@ def train(root: Path) -> list[object]:
     return ["train_pyg.py", "--dataset", "folder", "--root", root, *SMALL]
 
 
+@pytest.mark.slow
 def test_bad_data_is_a_report_and_exit_code_2(process, spoilt, tmp_path):
     done = process(*train(spoilt))
     assert done.returncode == 2

@@ -156,6 +156,7 @@ def test_bad_input_is_one_line_and_exit_code_2(script, arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_script_trains_and_prints_a_table(process, tmp_path):
     small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
     done = process("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")

@@ -93,6 +93,7 @@ def test_the_table_has_every_option_of_a_method():
     assert of_methods | {"loss"} == OTHER.keys() | SAME_VALUES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_the_table_says_which_options_change_a_run(run, images):
     method, parts = RUNS[run]

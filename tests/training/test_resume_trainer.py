@@ -33,6 +33,7 @@ def accuracies(monkeypatch):
     monkeypatch.setattr("pyg_agfn.training.fit._accuracy", accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["agfn", "agfn-nlc"])
 @pytest.mark.parametrize("killed", [STEPS + 2, 2 * STEPS, 2 * STEPS + 2])
 def test_the_best_epoch_is_kept_over_a_stop(
@@ -67,6 +68,7 @@ class Photos(Dataset):
         return image + 0.1 * torch.randn(image.shape) * self.random, label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeded", "workers", "random"),
     [(True, 0, False), (False, 0, False), (True, 1, True)],

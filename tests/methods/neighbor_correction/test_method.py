@@ -230,6 +230,7 @@ def test_each_group_descends_its_own_loss(batch, parts):
     assert not torch.equal(model.classifier.weight, weight)
 
 
+@pytest.mark.slow
 def test_neighbours_find_the_wrong_labels_and_the_graph_learns_to_choose_them():
     """Raw pixels of digits as features: no training, only the graph."""
     data = Digits().with_noise(0.3, seed=0)

@@ -7,6 +7,7 @@ probability over epochs, Swayamdipta et al., *Dataset Cartography*, EMNLP 2020.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -65,7 +66,8 @@ def quality(score: Tensor, wrong: Tensor, flagged: Tensor) -> Quality:
 
 def first(score: Tensor, share: float) -> Tensor:
     """A boolean mask of a share of the labels, those of the highest score, ties by lot."""
-    shuffled = torch.randperm(len(score), generator=torch.Generator().manual_seed(0))
+    # Not by PyTorch's permutation of a seed: label noise is the beginning of one.
+    shuffled = torch.from_numpy(np.random.default_rng(0).permutation(len(score)))
     order = shuffled[score[shuffled].argsort(descending=True, stable=True)]
     flagged = torch.zeros(len(score), dtype=torch.bool)
     flagged[order[: round(share * len(score))]] = True

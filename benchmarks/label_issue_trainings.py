@@ -34,22 +34,37 @@ Arrays = dict[str, Tensor]
 
 
 class Recorder:
-    """The given label's probability and margin of each image in each epoch."""
+    """The given label's probability and margin of each image in each epoch, and mean posteriors."""
 
     def __init__(self, epochs: int, images: int) -> None:
         self.shape = (epochs, images)
         self.found: Arrays = {}
+        self.sums: Arrays = {}
 
     def add(self, name: str, epoch: int, index: Tensor, values: Tensor) -> None:
         """Keeps a batch's values."""
         record = self.found.setdefault(name, torch.full(self.shape, float("nan")))
         record[epoch - 1, index] = values.detach().float().cpu()
 
+    def add_posterior(self, name: str, batch: TrainingBatch, posterior: Tensor) -> None:
+        """Keeps what a posterior says of a batch's labels."""
+        given = posterior.gather(1, batch.labels.unsqueeze(1)).squeeze(1)
+        self.add(f"{name}_probability", batch.epoch, batch.index, given)
+        zeros = torch.zeros(self.shape[1], posterior.size(1))
+        self.sums.setdefault(name, zeros)[batch.index] += posterior.float()
+
     def add_logits(self, name: str, batch: TrainingBatch, logits: Tensor) -> None:
         """Keeps what logits say of a batch's labels."""
-        given = logits.softmax(1).gather(1, batch.labels.unsqueeze(1)).squeeze(1)
-        self.add(f"{name}_probability", batch.epoch, batch.index, given)
+        self.add_posterior(name, batch, logits.softmax(1))
         self.add(f"{name}_margin", batch.epoch, batch.index, label_margin(logits, batch.labels))
+
+    def arrays(self) -> Arrays:
+        """All of it; a mean posterior of an image that was in no batch is that of all classes."""
+        means = {
+            f"{name}_posterior": (total + 1e-6) / (total + 1e-6).sum(1, keepdim=True)
+            for name, total in self.sums.items()
+        }
+        return self.found | means
 
 
 class RecordedBaseline(Baseline):
@@ -87,9 +102,7 @@ class RecordedCorrection(NeighborCorrection):
         logits = teacher.classifier(teacher.agfn.propagate(inputs[0], use_graph=False))
         self.recorder.add_logits("teacher", self.batch, logits)
         if output.posterior is not None:
-            given = output.posterior.gather(1, self.batch.labels.unsqueeze(1)).squeeze(1)
-            batch = self.batch
-            self.recorder.add("neighbors_probability", batch.epoch, batch.index, given)
+            self.recorder.add_posterior("neighbors", self.batch, output.posterior)
 
 
 def settled(options: TrainOptions, method: str, images: int) -> TrainOptions:
@@ -146,7 +159,7 @@ def correction_arrays(options: TrainOptions, data: ImageDataset) -> Arrays:
         "share_by_epoch": rates[rates >= 0],
         "share": torch.tensor(result.metrics["noise_rate"]),
         "accuracy": (answers.argmax(1) == data.true_labels).double().mean(),
-        **method.recorder.found,
+        **method.recorder.arrays(),
     }
 
 
@@ -162,7 +175,7 @@ def baseline_arrays(options: TrainOptions, data: ImageDataset) -> Arrays:
         features = features_of(result, data)
         found = nearest_posterior(features, data.labels, data.num_classes, NEIGHBORS)
     answers = result.train_answers.logits.softmax(1)
-    return arrays | {"baseline": answers, "deep_knn": found, **method.recorder.found}
+    return arrays | {"baseline": answers, "deep_knn": found, **method.recorder.arrays()}
 
 
 def fold_arrays(options: TrainOptions, data: ImageDataset) -> Arrays:

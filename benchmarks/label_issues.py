@@ -1,19 +1,21 @@
-"""Which score finds wrong labels best, and what it costs.
+"""Which score finds wrong labels best, where to cut it, and what it costs.
 
     .venv/bin/python benchmarks/label_issues.py issues.jsonl --seeds 0 1 2 --dataset digits \
         --noise 0.2
     .venv/bin/python benchmarks/label_issues.py issues.jsonl --pair-flip 0.2 --dataset digits
-    .venv/bin/python benchmarks/label_issues.py issues.jsonl                     # the table alone
+    .venv/bin/python benchmarks/label_issues.py issues.jsonl                     # the tables alone
 
 Further options are ``train_pyg.py``'s. Needs cleanlab. Each set and seed is trained once: the
-results are a line of the file, which a second call with the same options finds there. Prints a
-Markdown table of all lines of the file, the mean over seeds. Times are CPU seconds.
+results are a line of the file, which a second call with the same options finds there. With
+``--arrays`` what was trained is kept too, and scores are computed of it again without training,
+where the file of results lacks the line. Prints two Markdown tables of all lines of the file,
+means over seeds. Times are CPU seconds.
 """
 
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,107 +29,6 @@ from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.methods.neighbor_correction import estimate_issue_rate
 from pyg_agfn.training import TrainOptions, load_datasets, parse_options
 
-COLUMNS = ("AUROC", "AP", "F1", "P@share", "counted")
-
-
-def given(probabilities: Tensor, arrays: Arrays) -> Tensor:
-    """The probability of the given labels."""
-    return probabilities.gather(1, arrays["labels"].unsqueeze(1)).squeeze(1)
-
-
-def late(record: Tensor) -> Tensor:
-    """The second half of the epochs."""
-    return record[len(record) // 2 :]
-
-
-#: The probability of the given label, or what stands for it, by each score's name; the names say
-#: which training it is of.
-SCORES: dict[str, Callable[[Arrays], Tensor]] = {
-    "agfn-nlc: model": lambda a: given(a["correction"], a),
-    "agfn-nlc: neighbors": lambda a: given(a["neighbors_given"], a),
-    "agfn-nlc: neighbors' answers": lambda a: given(a["neighbors_answers"], a),
-    "agfn-nlc: mean of both": lambda a: (
-        (given(a["correction"], a) + given(a["neighbors_given"], a)) / 2
-    ),
-    "agfn-nlc: product of both": lambda a: (
-        given(a["correction"], a) * given(a["neighbors_given"], a)
-    ),
-    "agfn-nlc: mean log-odds of both": lambda a: mean_log_odds(
-        given(a["correction"], a), given(a["neighbors_given"], a)
-    ),
-    "agfn-nlc: network, mean over epochs": lambda a: mean_over_epochs(a["network_probability"]),
-    "agfn-nlc: teacher, mean over epochs": lambda a: mean_over_epochs(a["teacher_probability"]),
-    "agfn-nlc: teacher, late epochs": lambda a: mean_over_epochs(late(a["teacher_probability"])),
-    "agfn-nlc: neighbors, mean over epochs": lambda a: mean_over_epochs(a["neighbors_probability"]),
-    "agfn-nlc: AUM": lambda a: mean_over_epochs(a["network_margin"]),
-    "agfn-nlc: AUM of the teacher": lambda a: mean_over_epochs(a["teacher_margin"]),
-    "baseline: model": lambda a: given(a["baseline"], a),
-    "baseline: mean over epochs": lambda a: mean_over_epochs(a["baseline_probability"]),
-    "baseline: AUM": lambda a: mean_over_epochs(a["baseline_margin"]),
-    "baseline: deep k-NN": lambda a: given(a["deep_knn"], a),
-    "5 folds: self-confidence": lambda a: given(a["out_of_sample"], a),
-}
-
-
-def cleanlab_scores(arrays: Arrays) -> tuple[dict[str, Tensor], Tensor, float]:
-    """Cleanlab's two scores, its own cut, and its estimate of the share."""
-    from cleanlab.count import num_label_issues
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
-
-    labels, found = arrays["labels"].numpy(), arrays["out_of_sample"].double().numpy()
-    found = found / found.sum(1, keepdims=True)
-    scores = {
-        f"cleanlab: {method.replace('_', ' ')}": torch.from_numpy(
-            np.asarray(get_label_quality_scores(labels, found, method=method))
-        )
-        for method in ("self_confidence", "normalized_margin")
-    }
-    flagged = find_label_issues(labels, found, n_jobs=1)
-    return scores, torch.from_numpy(flagged), num_label_issues(labels, found) / len(labels)
-
-
-def shares(arrays: Arrays) -> dict[str, float]:
-    """Estimates of the share of wrong labels, and the truth."""
-    labels = arrays["labels"]
-    found = {name: float(arrays[name]) for name in ("share",)}
-    found["first"] = float(arrays["share_by_epoch"][0])
-    found["last"] = float(arrays["share_by_epoch"][-1])
-    for source in (
-        "correction",
-        "neighbors_given",
-        "neighbors_answers",
-        "baseline",
-        "deep_knn",
-        "out_of_sample",
-    ):
-        found[source] = estimate_issue_rate(arrays[source], labels) or 0.0
-    return found | {"truth": float((labels != arrays["truth"]).double().mean())}
-
-
-def compare(arrays: Arrays) -> dict[str, Any]:
-    """The quality of every score, its cost and the estimated shares."""
-    wrong = arrays["labels"] != arrays["truth"]
-    share, rows = shares(arrays), {}
-    cut = {"agfn-nlc": "share", "baseline": "baseline", "5 folds": "out_of_sample"}
-    own, flagged, share["cleanlab"] = cleanlab_scores(arrays)
-    for name, probability in SCORES.items():
-        score = -probability(arrays)
-        by = "deep_knn" if "k-NN" in name else cut[name.split(":")[0]]
-        rows[name] = quality(score, wrong, first(score, share[by]))
-    for name, probability in own.items():
-        rows[name] = quality(-probability, wrong, flagged)
-    costs = {name: float(arrays[f"{name}_cpu"]) for name in TRAININGS.values()}
-    costs["neighbors"] = float(arrays["neighbors_cpu"])
-    return {
-        "scores": {name: row._asdict() for name, row in rows.items()},
-        "shares": share,
-        "cpu_seconds": costs,
-        "images": len(wrong),
-        "accuracy": float(arrays["accuracy"]),
-    }
-
-
 #: Which training a score is of, by the first part of its name.
 TRAININGS = {
     "agfn-nlc": "correction",
@@ -135,38 +36,167 @@ TRAININGS = {
     "5 folds": "folds",
     "cleanlab": "folds",
 }
+COLUMNS = ("AUROC", "AP", "P@share", "F1", "F1 at ½")
 
 
-def table(lines: list[dict[str, Any]]) -> str:
-    """All results as Markdown, the mean over seeds."""
-    by_set = defaultdict(list)
+def given(name: str, arrays: Arrays) -> Tensor:
+    """The probability of the given labels by a posterior."""
+    return arrays[name].gather(1, arrays["labels"].unsqueeze(1)).squeeze(1)
+
+
+def over_epochs(name: str, arrays: Arrays) -> Tensor:
+    """The mean over epochs of what was recorded."""
+    return mean_over_epochs(arrays[name])
+
+
+def model_and_neighbors(arrays: Arrays) -> tuple[Tensor, Tensor]:
+    """The given label's probability by the trained model and by its neighbours' labels."""
+    return given("correction", arrays), given("neighbors_given", arrays)
+
+
+def epochs_and_model(arrays: Arrays) -> Tensor:
+    """The mean of the probability over epochs and that of the trained model."""
+    return (over_epochs("network_probability", arrays) + given("correction", arrays)) / 2
+
+
+#: The probability of the given label, or a margin that stands for it, by each score's name.
+SCORES: dict[str, Callable[[Arrays], Tensor]] = {
+    "agfn-nlc: model": lambda a: given("correction", a),
+    "agfn-nlc: neighbors' labels": lambda a: given("neighbors_given", a),
+    "agfn-nlc: neighbors' answers": lambda a: given("neighbors_answers", a),
+    "agfn-nlc: model, neighbors: mean": lambda a: sum(model_and_neighbors(a)) / 2,
+    "agfn-nlc: model, neighbors: product": lambda a: torch.stack(model_and_neighbors(a)).prod(0),
+    "agfn-nlc: model, neighbors: log-odds": lambda a: mean_log_odds(*model_and_neighbors(a)),
+    "agfn-nlc: network over epochs": lambda a: over_epochs("network_probability", a),
+    "agfn-nlc: network over epochs, model: mean": epochs_and_model,
+    "agfn-nlc: teacher over epochs": lambda a: over_epochs("teacher_probability", a),
+    "agfn-nlc: neighbors over epochs": lambda a: over_epochs("neighbors_probability", a),
+    "agfn-nlc: AUM": lambda a: over_epochs("network_margin", a),
+    "agfn-nlc: AUM of the teacher": lambda a: over_epochs("teacher_margin", a),
+    "baseline: model": lambda a: given("baseline", a),
+    "baseline: network over epochs": lambda a: over_epochs("baseline_probability", a),
+    "baseline: AUM": lambda a: over_epochs("baseline_margin", a),
+    "baseline: deep k-NN": lambda a: given("deep_knn", a),
+    "5 folds: our estimate as the cut": lambda a: given("out_of_sample", a),
+}
+
+
+def rows_to_one(probabilities: Tensor) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Probabilities as cleanlab takes them."""
+    found = probabilities.double().numpy()
+    return found / found.sum(1, keepdims=True)
+
+
+def cleanlab_scores(arrays: Arrays) -> tuple[dict[str, Tensor], Tensor]:
+    """The two scores of cleanlab on out-of-sample probabilities, and its own cut."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    labels, found = arrays["labels"].numpy(), rows_to_one(arrays["out_of_sample"])
+    scores = {
+        f"cleanlab: {method.replace('_', ' ')}": torch.from_numpy(
+            np.asarray(get_label_quality_scores(labels, found, method=method))
+        )
+        for method in ("self_confidence", "normalized_margin")
+    }
+    return scores, torch.from_numpy(find_label_issues(labels, found, n_jobs=1))
+
+
+def estimated_shares(arrays: Arrays) -> dict[str, float]:
+    """Estimates of the share of wrong labels by their names, the truth first."""
+    from cleanlab.count import num_label_issues
+
+    labels = arrays["labels"]
+
+    def confident(name: str) -> float:
+        return num_label_issues(labels.numpy(), rows_to_one(arrays[name])) / len(labels)
+
+    rates = arrays["share_by_epoch"]
+    return {
+        "truth": float((labels != arrays["truth"]).double().mean()),
+        "noise_rate": float(arrays["share"]),
+        "first": float(rates[0]),
+        "last": float(rates[-1]),
+        "model": estimate_issue_rate(arrays["correction"], labels) or 0.0,
+        "baseline": estimate_issue_rate(arrays["baseline"], labels) or 0.0,
+        "deep_knn": estimate_issue_rate(arrays["deep_knn"], labels) or 0.0,
+        "5 folds": estimate_issue_rate(arrays["out_of_sample"], labels) or 0.0,
+        "epochs < ½": float((epochs_and_model(arrays) < 0.5).double().mean()),
+        "epochs, confident": confident("network_posterior"),
+        "cleanlab": confident("out_of_sample"),
+    }
+
+
+def compare(arrays: Arrays) -> dict[str, Any]:
+    """The quality of every score at two cuts, the estimated shares, and the costs."""
+    wrong = arrays["labels"] != arrays["truth"]
+    shares = estimated_shares(arrays)
+    cuts = {"agfn-nlc": "noise_rate", "baseline": "baseline", "5 folds": "5 folds"}
+    good = {name: score(arrays) for name, score in SCORES.items()}
+    of_cleanlab, flagged = cleanlab_scores(arrays)
+    rows = {}
+    for name, probability in {**good, **of_cleanlab}.items():
+        if name in good:
+            cut = "deep_knn" if "k-NN" in name else cuts[name.split(":")[0]]
+            flagged_here = first(-probability, shares[cut])
+        else:
+            flagged_here = flagged
+        found = quality(-probability, wrong, flagged_here)
+        half = 0.0 if "AUM" in name else 0.5
+        at_half = quality(-probability, wrong, probability < half)
+        rows[name] = {**found._asdict(), "f1_half": at_half.f1, "flagged_half": at_half.flagged}
+    costs = {name: float(arrays[f"{name}_cpu"]) for name in ("correction", "baseline", "folds")}
+    return {
+        "scores": rows,
+        "shares": shares,
+        "cpu_seconds": costs,
+        "images": len(wrong),
+        "accuracy": float(arrays["accuracy"]),
+    }
+
+
+def by_set(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The runs of each set, with a title that says how many there are."""
+    sets = defaultdict(list)
     for line in lines:
-        by_set[line["set"]].append(line)
-    text = ["| set | score | " + " | ".join(COLUMNS) + " | CPU s |", "|---|---|" + "---|" * 6]
-    for name, runs in by_set.items():
+        sets[line["set"]].append(line)
+    return {
+        f"{name}{f', {len(runs)} seeds' if len(runs) > 1 else ''}": runs
+        for name, runs in sets.items()
+    }
+
+
+def score_table(lines: Iterable[dict[str, Any]]) -> str:
+    """The quality of all scores as Markdown."""
+    keys = ("auroc", "average_precision", "precision_at_share", "f1", "f1_half")
+    text = [f"| set | score | {' | '.join(COLUMNS)} | CPU s |", "|---|---|" + "---|" * 6]
+    for title, runs in by_set(lines).items():
         means = {
-            score: np.mean([list(run["scores"][score].values()) for run in runs], 0)
+            score: np.mean([[run["scores"][score][key] for key in keys] for run in runs], 0)
             for score in runs[0]["scores"]
         }
-        best = np.max(list(means.values()), 0).round(3)
-        truth = np.mean([run["shares"]["truth"] for run in runs])
+        best = np.nanmax(list(means.values()), 0).round(3)
         for row, (score, values) in enumerate(means.items()):
             cells = [
                 f"**{value:.3f}**" if value.round(3) == top else f"{value:.3f}"
-                for value, top in zip(values[:4], best, strict=False)
+                for value, top in zip(values, best, strict=True)
             ]
-            seconds = np.mean([run["cpu_seconds"][TRAININGS[score.split(":")[0]]] for run in runs])
-            seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-            title = f"{name}: {truth:.1%} wrong{seeds}" if not row else ""
-            text.append(
-                f"| {title} | {score} | {' | '.join(cells)} | {values[4]:.1%} | {seconds:.0f} |"
-            )
+            training = TRAININGS[score.split(":")[0]]
+            seconds = np.mean([run["cpu_seconds"][training] for run in runs])
+            where = "" if row else title
+            text.append(f"| {where} | {score} | {' | '.join(cells)} | {seconds:.0f} |")
     return "\n".join(text)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The results that are there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def share_table(lines: Iterable[dict[str, Any]]) -> str:
+    """The estimated shares as Markdown, a row for each run."""
+    lines = list(lines)
+    names = [name for name in lines[0]["shares"] if name not in ("baseline", "deep_knn")]
+    text = [f"| set | seed | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    for line in lines:
+        cells = " | ".join(f"{100 * line['shares'][name]:.1f}" for name in names)
+        text.append(f"| {line['set']} | {line['seed']} | {cells} |")
+    return "\n".join(text)
 
 
 def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None) -> dict[str, Any]:
@@ -186,7 +216,7 @@ def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None)
 
 
 def main() -> int:
-    """Trains what is missing, and prints the table."""
+    """Trains what is missing, and prints the tables."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("results", type=Path, help="file of JSON lines that is added to")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -195,7 +225,8 @@ def main() -> int:
     parser.add_argument("--arrays", type=Path, help="folder that keeps what was trained")
     arguments, rest = parser.parse_known_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    lines = read_lines(arguments.results)
+    there = arguments.results.read_text().splitlines() if arguments.results.exists() else []
+    lines = [json.loads(line) for line in there]
     for seed in arguments.seeds if rest else ():
         options = parse_options([*rest, "--seed", str(seed)])
         flip = arguments.pair_flip
@@ -207,7 +238,8 @@ def main() -> int:
         lines.append({"set": name, "seed": seed, **compare_seed(options, flip, kept)})
         with arguments.results.open("a") as file:
             file.write(json.dumps(lines[-1]) + "\n")
-    print(table(lines))
+    if lines:
+        print(f"{score_table(lines)}\n\n{share_table(lines)}")
     return 0
 
 

@@ -1,15 +1,16 @@
 """Which score finds wrong labels best, where to cut it, and what it costs.
 
-    .venv/bin/python benchmarks/label_issues.py issues.jsonl --seeds 0 1 2 --dataset digits \
-        --noise 0.2
-    .venv/bin/python benchmarks/label_issues.py issues.jsonl --pair-flip 0.2 --dataset digits
-    .venv/bin/python benchmarks/label_issues.py issues.jsonl                     # the tables alone
+    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --seeds 0 1 2 -- \
+        --dataset digits --noise 0.2
+    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --pair-flip 0.2 -- \
+        --dataset digits --noise 0
+    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl        # the tables alone
 
-Further options are ``train_pyg.py``'s. Needs cleanlab. Each set and seed is trained once: the
-results are a line of the file, which a second call with the same options finds there. With
-``--arrays`` what was trained is kept too, and scores are computed of it again without training,
-where the file of results lacks the line. Prints two Markdown tables of all lines of the file,
-means over seeds. Times are CPU seconds.
+What follows on ``--`` are ``train_pyg.py``'s options. Needs cleanlab. Each set and seed is trained
+once: its results are a line of the file, which a second call with the same options finds there.
+With ``--arrays`` what was trained is kept too, and scores are computed of it again without
+training, where the file of results lacks the line. Prints two Markdown tables of all lines of the
+file, means over seeds. Times are CPU seconds.
 """
 
 import json
@@ -36,7 +37,15 @@ TRAININGS = {
     "5 folds": "folds",
     "cleanlab": "folds",
 }
-COLUMNS = ("AUROC", "AP", "P@share", "F1", "F1 at ½")
+#: Titles of what is kept of each score.
+COLUMNS = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "precision_at_share": "P@share",
+    "f1": "F1",
+    "f1_confident": "F1 confident",
+    "f1_half": "F1 at ½",
+}
 
 
 def given(name: str, arrays: Arrays) -> Tensor:
@@ -81,6 +90,16 @@ SCORES: dict[str, Callable[[Arrays], Tensor]] = {
 }
 
 
+#: The two estimates of the share that a score is cut at, by what it is of.
+CUTS = {
+    "agfn-nlc": ("noise_rate", "model, confident"),
+    "baseline": ("baseline", "baseline, confident"),
+    "deep k-NN": ("deep_knn", "deep_knn, confident"),
+    "5 folds": ("5 folds", "cleanlab"),
+    "cleanlab": ("cleanlab", "cleanlab"),
+}
+
+
 def rows_to_one(probabilities: Tensor) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Probabilities as cleanlab takes them."""
     found = probabilities.double().numpy()
@@ -109,6 +128,7 @@ def estimated_shares(arrays: Arrays) -> dict[str, float]:
     labels = arrays["labels"]
 
     def confident(name: str) -> float:
+        """By the confident joint of given labels and those that a posterior is sure of."""
         return num_label_issues(labels.numpy(), rows_to_one(arrays[name])) / len(labels)
 
     rates = arrays["share_by_epoch"]
@@ -121,8 +141,11 @@ def estimated_shares(arrays: Arrays) -> dict[str, float]:
         "baseline": estimate_issue_rate(arrays["baseline"], labels) or 0.0,
         "deep_knn": estimate_issue_rate(arrays["deep_knn"], labels) or 0.0,
         "5 folds": estimate_issue_rate(arrays["out_of_sample"], labels) or 0.0,
-        "epochs < ½": float((epochs_and_model(arrays) < 0.5).double().mean()),
+        "model < ½": float((given("correction", arrays) < 0.5).double().mean()),
+        "model, confident": confident("correction"),
         "epochs, confident": confident("network_posterior"),
+        "baseline, confident": confident("baseline"),
+        "deep_knn, confident": confident("deep_knn"),
         "cleanlab": confident("out_of_sample"),
     }
 
@@ -131,20 +154,16 @@ def compare(arrays: Arrays) -> dict[str, Any]:
     """The quality of every score at two cuts, the estimated shares, and the costs."""
     wrong = arrays["labels"] != arrays["truth"]
     shares = estimated_shares(arrays)
-    cuts = {"agfn-nlc": "noise_rate", "baseline": "baseline", "5 folds": "5 folds"}
     good = {name: score(arrays) for name, score in SCORES.items()}
     of_cleanlab, flagged = cleanlab_scores(arrays)
     rows = {}
     for name, probability in {**good, **of_cleanlab}.items():
-        if name in good:
-            cut = "deep_knn" if "k-NN" in name else cuts[name.split(":")[0]]
-            flagged_here = first(-probability, shares[cut])
-        else:
-            flagged_here = flagged
-        found = quality(-probability, wrong, flagged_here)
-        half = 0.0 if "AUM" in name else 0.5
-        at_half = quality(-probability, wrong, probability < half)
-        rows[name] = {**found._asdict(), "f1_half": at_half.f1, "flagged_half": at_half.flagged}
+        cut, confident = CUTS["deep k-NN" if "k-NN" in name else name.split(":")[0]]
+        own = flagged if name in of_cleanlab else first(-probability, shares[cut])
+        sure = quality(-probability, wrong, first(-probability, shares[confident]))
+        half = quality(-probability, wrong, probability < (0.0 if "AUM" in name else 0.5))
+        rows[name] = quality(-probability, wrong, own)._asdict()
+        rows[name] |= {"f1_confident": sure.f1, "f1_half": half.f1}
     costs = {name: float(arrays[f"{name}_cpu"]) for name in ("correction", "baseline", "folds")}
     return {
         "scores": rows,
@@ -168,14 +187,14 @@ def by_set(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def score_table(lines: Iterable[dict[str, Any]]) -> str:
     """The quality of all scores as Markdown."""
-    keys = ("auroc", "average_precision", "precision_at_share", "f1", "f1_half")
-    text = [f"| set | score | {' | '.join(COLUMNS)} | CPU s |", "|---|---|" + "---|" * 6]
+    titles = " | ".join(COLUMNS.values())
+    text = [f"| set | score | {titles} | CPU s |", "|---|---|" + "---|" * (len(COLUMNS) + 1)]
     for title, runs in by_set(lines).items():
         means = {
-            score: np.mean([[run["scores"][score][key] for key in keys] for run in runs], 0)
+            score: np.mean([[run["scores"][score][key] for key in COLUMNS] for run in runs], 0)
             for score in runs[0]["scores"]
         }
-        best = np.nanmax(list(means.values()), 0).round(3)
+        best = np.max(list(means.values()), 0).round(3)  # NaN where no label is wrong
         for row, (score, values) in enumerate(means.items()):
             cells = [
                 f"**{value:.3f}**" if value.round(3) == top else f"{value:.3f}"
@@ -191,7 +210,7 @@ def score_table(lines: Iterable[dict[str, Any]]) -> str:
 def share_table(lines: Iterable[dict[str, Any]]) -> str:
     """The estimated shares as Markdown, a row for each run."""
     lines = list(lines)
-    names = [name for name in lines[0]["shares"] if name not in ("baseline", "deep_knn")]
+    names = [name for name in lines[0]["shares"] if "baseline" not in name and "knn" not in name]
     text = [f"| set | seed | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     for line in lines:
         cells = " | ".join(f"{100 * line['shares'][name]:.1f}" for name in names)
@@ -218,17 +237,18 @@ def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None)
 def main() -> int:
     """Trains what is missing, and prints the tables."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("results", type=Path, help="file of JSON lines that is added to")
+    parser.add_argument("--results", type=Path, required=True, help="file of JSON lines")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--pair-flip", type=float, help="share of labels that are the next class")
     parser.add_argument("--set", help="what the table calls it")
     parser.add_argument("--arrays", type=Path, help="folder that keeps what was trained")
-    arguments, rest = parser.parse_known_args()
+    parser.add_argument("training", nargs="*", help="after --: options of train_pyg.py")
+    arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     there = arguments.results.read_text().splitlines() if arguments.results.exists() else []
     lines = [json.loads(line) for line in there]
-    for seed in arguments.seeds if rest else ():
-        options = parse_options([*rest, "--seed", str(seed)])
+    for seed in arguments.seeds if arguments.training else ():
+        options = parse_options([*arguments.training, "--seed", str(seed)])
         flip = arguments.pair_flip
         kind = "pair-flip" if flip else options.noise_file.stem if options.noise_file else "random"
         name = arguments.set or f"{options.dataset}, {kind}, {flip or options.noise:.0%}"

@@ -186,15 +186,15 @@ def by_set(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def score_table(lines: Iterable[dict[str, Any]]) -> str:
-    """The quality of all scores as Markdown."""
+    """The quality of all scores as Markdown, of the sets that have wrong labels."""
     titles = " | ".join(COLUMNS.values())
     text = [f"| set | score | {titles} | CPU s |", "|---|---|" + "---|" * (len(COLUMNS) + 1)]
-    for title, runs in by_set(lines).items():
+    for title, runs in by_set(line for line in lines if line["shares"]["truth"]).items():
         means = {
             score: np.mean([[run["scores"][score][key] for key in COLUMNS] for run in runs], 0)
             for score in runs[0]["scores"]
         }
-        best = np.max(list(means.values()), 0).round(3)  # NaN where no label is wrong
+        best = np.max(list(means.values()), 0).round(3)
         for row, (score, values) in enumerate(means.items()):
             cells = [
                 f"**{value:.3f}**" if value.round(3) == top else f"{value:.3f}"

@@ -2,7 +2,11 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from pyg_agfn.audit.interval import confident_joint_rate, share_and_interval
+from pyg_agfn.audit.interval import (
+    confident_issue_rate,
+    confident_joint_rate,
+    share_and_interval,
+)
 from pyg_agfn.audit.neighbors import find_neighbors
 from pyg_agfn.datasets import Digits
 from pyg_agfn.datasets.noise import inject_label_noise
@@ -88,3 +92,26 @@ def test_of_too_few_images_nothing_is_known():
     assert share_and_interval(labels, posterior, share=0.2) == (0.2, (0.0, 1.0))
     with pytest.raises(InputError, match=r"at least 30 images .* give share"):
         share_and_interval(labels, posterior)
+
+
+def test_the_confident_issues_are_those_off_the_diagonal_that_another_class_beats():
+    torch.manual_seed(0)
+    probabilities, labels = torch.randn(300, 4).softmax(1), torch.arange(300) % 4
+    mean = [float(probabilities[labels == k, k].mean()) for k in range(4)]
+    count = 0
+    for row, label in zip(probabilities.tolist(), labels.tolist(), strict=True):
+        sure = [k for k in range(4) if row[k] >= mean[k]]
+        if sure and max(sure, key=row.__getitem__) != label and max(row) != row[label]:
+            count += 1
+    assert 0 < count < 300
+    assert confident_issue_rate(probabilities, labels) == pytest.approx(count / 300)
+    # It is the share where a model is at hand, and cleanlab's count.
+    assert share_and_interval(labels, None, probabilities)[0] == pytest.approx(count / 300)
+    counts = pytest.importorskip("cleanlab.count")
+    theirs = counts.num_label_issues(labels.numpy(), probabilities.double().numpy())
+    assert theirs == count
+
+
+def test_a_class_that_is_never_given_is_no_confident_suggestion():
+    probabilities = torch.tensor([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
+    assert confident_issue_rate(probabilities, torch.tensor([0, 0, 1])) == 0.0

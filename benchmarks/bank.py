@@ -36,7 +36,7 @@ def accuracy_table(run: Run, root: str) -> None:
         extract_features(model, Batches(part, 256, fabric.device), fabric.autocast())
         for part in (train, test)
     )
-    batch = run.card.batch_size
+    batch = run.config.batch_size
     shuffled = evaluate(Shuffled(batch), model, of_test, test.labels).mean
     single = evaluate(Single(), model, of_test, test.labels).mean
     print(
@@ -67,7 +67,7 @@ def accuracy_table(run: Run, root: str) -> None:
 @torch.no_grad()
 def speed_table(run: Run, batch_size: int = 256, repeats: int = 15) -> None:
     """Prints milliseconds an image, backbone included."""
-    model, card = run.model, run.card
+    model, card = run.model, run.config
     assert isinstance(model, AGFNClassifier)
     images = torch.randn(batch_size, card.channels, card.height, card.width)
     images = images.to(memory_format=torch.channels_last)

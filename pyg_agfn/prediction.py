@@ -176,7 +176,7 @@ def refuse_own_transforms(run: Run) -> None:
     Raises:
         InputError: Transforms of the user's own made the images that it was trained on.
     """
-    if run.card.own_transforms:
+    if run.config.own_transforms:
         raise InputError(
             "the model was trained on images that transforms in Python made: make them by the same "
             "transforms, and classify them by TrainingResult.load(folder).predict(images)"
@@ -217,24 +217,24 @@ def classify(
             raise InputError(f"{run.folder}: the model's answers are no numbers; it is broken")
         probabilities, shares = probabilities.cpu(), own.tolist()
         for i, file in enumerate(files[part]):
-            by_class = dict(zip(run.card.classes, probabilities[i].tolist(), strict=True))
+            by_class = dict(zip(run.config.classes, probabilities[i].tolist(), strict=True))
             references = listed[i] if listed else []
             yield Prediction(file, by_class, references, shares[i], images[start + i])
 
 
 def _fitting(run: Run, batch_size: int) -> int:
-    return max(1, min(batch_size, PIXELS // (run.card.height * run.card.width)))
+    return max(1, min(batch_size, PIXELS // (run.config.height * run.config.width)))
 
 
 def _decoded(
     run: Run, files: Iterable[Path], ahead: int
 ) -> Iterator[tuple[Path, Pixels | InputError]]:
     """Each file's pixels, or the reason why it has none; ``ahead`` files are read in advance."""
-    size, channels = (run.card.height, run.card.width), run.card.channels
+    size, channels = (run.config.height, run.config.width), run.config.channels
 
     def read(file: Path) -> tuple[Path, Pixels | InputError]:
         try:
-            return file, decode(file, size, channels, run.card.resize, run.card.white)
+            return file, decode(file, size, channels, run.config.resize, run.config.white)
         except OutOfMemoryError:  # the image is not bad
             raise
         except InputError as error:
@@ -262,7 +262,7 @@ def _largest_weights(
     values, indices = (weights / total.unsqueeze(1)).topk(min(count, weights.size(1)))
     listed = [
         [
-            Reference(references.names[i], run.card.classes[int(references.labels[i])], weight, i)
+            Reference(references.names[i], run.config.classes[int(references.labels[i])], weight, i)
             for weight, i in zip(row_values, row_indices, strict=True)
             if weight > 0
         ]

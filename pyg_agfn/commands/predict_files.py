@@ -43,7 +43,7 @@ def predict_files(arguments: Namespace) -> int:
     done = 0
     with (
         deferred_signals() as interruption,
-        closing(make_writer(arguments, files, run.card.classes)) as writer,
+        closing(make_writer(arguments, files, run.config.classes)) as writer,
         # Closed first, also when the reader of the output has gone: its threads end then.
         closing(
             predict(

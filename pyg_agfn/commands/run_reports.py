@@ -83,7 +83,7 @@ def report_run(folder: Path, arguments: Namespace, first: EvaluationSettings | N
         arguments.draws or draws,
         seed if arguments.seed is None else arguments.seed,
     )
-    classes = run.card.classes
+    classes = run.config.classes
     report = make_report(folder.name, classes, model, features, test.labels, settings)
     write_json(folder / "evaluation.json", report.as_json())
     if line := missing("matplotlib"):

@@ -78,7 +78,7 @@ class Run:
     """A trained model, read back: in evaluation mode, on the CPU."""
 
     folder: Path
-    card: ModelConfig
+    config: ModelConfig
     model: BaselineClassifier
     references: References | None
 

@@ -227,7 +227,7 @@ class TrainingResult:
         options = load_options(config) if config.exists() else None
         if options is not None and isinstance(run.model, AGFNClassifier):
             run.model.agfn.propagation = options.propagation
-        return cls(run.card, run.model, run.references, options, found)
+        return cls(run.config, run.model, run.references, options, found)
 
     def __repr__(self) -> str:
         label = run_label(self.config.method, self.metrics.get("recipe"))

@@ -36,7 +36,7 @@ def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudi
     model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     if isinstance(model, AGFNClassifier):
         model.agfn.propagation = options.propagation
-    return audit_model(model, train, options, run.card.classes, precision=fabric.autocast())
+    return audit_model(model, train, options, run.config.classes, precision=fabric.autocast())
 
 
 @torch.no_grad()

@@ -39,23 +39,23 @@ def load_run_data(
     label_mode = eval_label_mode or options.label_mode
     # Options of their own, as these refuse what the data set does not have.
     measured = dataclasses.replace(options, label_mode=label_mode)
-    card = run.card
-    size = (card.channels, card.height, card.width)
+    model = run.config
+    size = (model.channels, model.height, model.width)
     if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
         raise InputError(f"{config}: image_size is not the size in model.json")
-    if options.resize != card.resize:
-        raise InputError(f"{config}: resize is not that in model.json, {card.resize}")
+    if options.resize != model.resize:
+        raise InputError(f"{config}: resize is not that in model.json, {model.resize}")
     train, test = load_datasets(options, measured.label_mode)
     for data in (train, test):
-        if data.images.shape[1:] != size or data.classes != card.classes:
+        if data.images.shape[1:] != size or data.classes != model.classes:
             raise InputError(
                 f"{config}: names images of {'x'.join(map(str, data.images.shape[1:]))} in "
                 f"{len(data.classes)} classes, where model.json is of {'x'.join(map(str, size))} "
-                f"in {len(card.classes)}, or classes of other names"
+                f"in {len(model.classes)}, or classes of other names"
             )
-        if data.white != card.white:
+        if data.white != model.white:
             raise InputError(
                 f"{config}: names images of more than 8 bits whose white is {data.white}, where "
-                f"model.json has {card.white}: images were added, changed or removed"
+                f"model.json has {model.white}: images were added, changed or removed"
             )
     return options, train, test

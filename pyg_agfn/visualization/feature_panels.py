@@ -194,7 +194,7 @@ def _features(
     if of_training:
         order = torch.randperm(len(x), generator=generator_for("pictures", seed))
         order = order.to(x.device)
-        parts = [model.agfn(x[part]) for part in order.split(run.card.batch_size)]
+        parts = [model.agfn(x[part]) for part in order.split(run.config.batch_size)]
         normalized = torch.empty_like(torch.cat(parts)).index_copy_(0, order, torch.cat(parts))
     else:
         bank = run.references.bank.to(fabric.device)

@@ -12,7 +12,7 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
     Raises:
         InputError: A run's ``config.json`` cannot be read.
     """
-    labels = [label_of_folder(run.folder, run.card) for run in runs]
+    labels = [label_of_folder(run.folder, run.config) for run in runs]
     count = Counter(labels)
     return [
         label if count[label] == 1 else f"{label} ({run.folder})"

@@ -69,7 +69,7 @@ def refusal(read: Callable[[], None]) -> str:
 def read_or_refused(folder: Path) -> None:
     def read() -> None:
         run = load_run(folder)
-        images = torch.zeros(2, run.card.channels, run.card.height, run.card.width).byte()
+        images = torch.zeros(2, run.config.channels, run.config.height, run.config.width).byte()
         answers = classify(run, [Path("a.png"), Path("b.png")], images)
         assert all(0 <= answer.margin <= 1 for answer in answers)
 

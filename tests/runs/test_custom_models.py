@@ -91,11 +91,11 @@ def test_an_own_module_that_does_not_fit_is_refused_and_stays_as_it_is(tmp_path)
 
 def test_transforms_of_the_users_are_known_and_older_runs_had_none(tmp_path):
     save(tmp_path, config(own_transforms=True, white_integer=4095), Backbone())
-    assert load_run(tmp_path, Backbone()).card == config(own_transforms=True, white_integer=4095)
+    assert load_run(tmp_path, Backbone()).config == config(own_transforms=True, white_integer=4095)
     path = tmp_path / "model.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in content.items() if k not in LATER}))
-    assert load_run(tmp_path, Backbone()).card == config()
+    assert load_run(tmp_path, Backbone()).config == config()
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_folder_names_the_plugin_and_never_imports_it(tmp_path, plugin, what, 
 
 def test_a_known_method_needs_no_plugin_that_a_folder_names(tmp_path, plugin):
     save(tmp_path, config("baseline", "small-cnn", plugin=(plugin,)))
-    assert load_run(tmp_path).card.plugin == (plugin,)
+    assert load_run(tmp_path).config.plugin == (plugin,)
     assert not (tmp_path / "imported").exists()
 
 
@@ -153,7 +153,7 @@ def test_a_trained_run_names_the_module_that_registered_its_method(tiny, tmp_pat
         small = {"backbone": "small-cnn", "epochs": 1, "batch_size": 20, "device": "cpu"}
         result = Trainer(method="of-this-file", quiet=True, **small).fit(tiny)
         result.save(tmp_path / "run")
-        assert load_run(tmp_path / "run").card.plugin == (__name__,)
+        assert load_run(tmp_path / "run").config.plugin == (__name__,)
     finally:
         METHODS.unregister("of-this-file")
     with pytest.raises(InputError, match=f"pass --plugin {__name__} or import what it names"):

@@ -50,10 +50,10 @@ def run(saved, tmp_path) -> Path:
 
 def test_a_run_comes_back_as_it_was(saved):
     first, second = load_run(saved), load_run(saved)
-    assert first.card == card(alpha=3.0)
+    assert first.config == card(alpha=3.0)
     assert not first.model.training
     assert first.model.agfn.edges.alpha.item() == 3.0
-    assert (first.card.plugin, first.card.own_transforms) == ((), False)
+    assert (first.config.plugin, first.config.own_transforms) == ((), False)
     images = torch.randn(4, 1, 8, 8)
     with torch.no_grad():
         one, other = (
@@ -274,7 +274,7 @@ def test_as_many_classes_as_can_be_saved_can_be_read(tmp_path):
     names = tuple(f"class {i:05d} of many" for i in range(1 << 16))
     many = ModelConfig("baseline", "small-cnn", names, 1, 8, 8)
     save_model(tmp_path, many, many.build(), None)
-    assert load_run(tmp_path).card == many
+    assert load_run(tmp_path).config == many
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_images_are_brought_to_the_model_as_in_training(trained, photos, tmp_pat
         card.pop(name)
     (run / "model.json").write_text(json.dumps(card))  # written as by older versions
     run_before = load_run(run)
-    assert (run_before.card.resize, run_before.card.white) == ("stretch", (None, None))
+    assert (run_before.config.resize, run_before.config.white) == ("stretch", (None, None))
     broken: list[str] = []
     assert list(predict(run_before, [tmp_path / "wide.png"], report=broken.append)) == []
     assert "does not tell the value of white" in broken[0]

@@ -226,6 +226,7 @@ def command(plugged, monkeypatch, capsys):
 RUN = "runs/halves-doubled-noise0-seed0"
 
 
+@pytest.mark.slow
 def test_a_command_trains_with_plugins_of_the_current_folder(plugged):
     metrics = json.loads((plugged / RUN / "metrics.json").read_text())
     assert metrics["accuracy"]["pairs"] == metrics["accuracy"]["bank"] == 1
@@ -235,6 +236,7 @@ def test_a_command_trains_with_plugins_of_the_current_folder(plugged):
     assert card["plugin"] == config["plugin"] == ["of_a_user", "of_another"]
 
 
+@pytest.mark.slow
 def test_a_run_of_plugins_is_evaluated_with_them(plugged, command):
     plugins = ("--plugin", "of_a_user", "of_another")
     code, out, err = command("evaluate.py", "--checkpoint", RUN, "--format", "json", *plugins)
@@ -244,6 +246,7 @@ def test_a_run_of_plugins_is_evaluated_with_them(plugged, command):
     assert (plugged / "imported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

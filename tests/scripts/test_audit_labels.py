@@ -17,6 +17,7 @@ TRAINING = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_audited_and_trained_again_on_the_cleaned_labels(script, tmp_path):
     done = script("audit_labels.py", *TRAINING, "--out", "runs", "--retrain")
     assert done.returncode == 0, done.stderr

@@ -8,13 +8,17 @@ LOWEST_PYTHON ?= $(shell for python in python3.10 python3.11; do \
 	$$python -c "" 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
 LOWEST := .venv-lowest
 
-.PHONY: train test test-lowest lint clean
+.PHONY: train test test-slow test-lowest lint clean
 
 train: .venv/ready
 	$(BIN)/python scripts/train_pyg.py $(ARGS)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# Those that take more than a few seconds each.
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m slow $(ARGS)
 
 # The same tests with every package at exactly the lowest version that pyproject.toml declares.
 test-lowest: $(LOWEST)/ready

@@ -1,6 +1,6 @@
 """A CPU training step of ResNet-18, with torchvision's last two stages and with ours.
 
-Both sides in one run, step by step in turn, quoted as a ratio of medians:
+Both networks take steps in turn in one process. The figure is the ratio of their medians:
 
     .venv/bin/python benchmarks/backbone.py
     .venv/bin/python benchmarks/backbone.py --precision fp32              # a CPU without bf16
@@ -21,7 +21,7 @@ BATCH = 256
 
 
 def plain_resnet() -> nn.Module:
-    """The same network with every convolution left to PyTorch."""
+    """The same network, with PyTorch's convolution everywhere."""
     model = resnet("resnet18", in_channels=1)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -50,7 +50,7 @@ def main() -> None:
                 loss = F.cross_entropy(model(images), labels)
             model.zero_grad()
             loss.backward()
-            if step >= 2:  # the first ones set up the kernels
+            if step >= 2:  # the first two set up the kernels
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():

@@ -1,9 +1,9 @@
-"""Accuracy of reference banks by size, members and scaling, and what an image costs with one.
+"""Accuracy of reference banks by size, members and scaling, and the time to classify an image.
 
     .venv/bin/python benchmarks/bank.py --root DATA RUN [RUN ...]
 
-Prints Markdown tables. Speed is a ratio of medians against the same backbone with a plain linear
-classifier, both sides in turn in one run.
+Prints Markdown tables. Speed is the ratio of medians to the same backbone with a linear classifier.
+Both run in turn in one process.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import Bank, Shuffled, Single, evaluate, extract_features
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
-from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.runs.folder import Run, load_run
 from pyg_agfn.training import load_datasets, make_fabric, parse_options
 
 SIZES = (255, 1024, 4096)
@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2)
 
 
 def accuracy_table(run: Run, root: str) -> None:
-    """A row for each choice of members and scaling, a column for each size."""
+    """Prints a row for each choice of members and scaling, a column for each size."""
     options = parse_options(["--config", str(run.folder / "config.json"), "--root", root])
     fabric = make_fabric(options)
     train, test = load_datasets(options)
@@ -36,10 +36,12 @@ def accuracy_table(run: Run, root: str) -> None:
         extract_features(model, Batches(part, 256, fabric.device), fabric.autocast())
         for part in (train, test)
     )
-    batch = run.card.batch_size
-    company = evaluate(Shuffled(batch), model, of_test, test.labels).mean
-    alone = evaluate(Single(), model, of_test, test.labels).mean
-    print(f"\n{run.folder.name}: shuffled batches {100 * company:.2f}, single {100 * alone:.2f}\n")
+    batch = run.config.batch_size
+    shuffled = evaluate(Shuffled(batch), model, of_test, test.labels).mean
+    single = evaluate(Single(), model, of_test, test.labels).mean
+    print(
+        f"\n{run.folder.name}: shuffled batches {100 * shuffled:.2f}, single {100 * single:.2f}\n"
+    )
     print("| members | s | " + " | ".join(f"M = {size}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
     scalings = {"(N - 1) / M": batch, "1": None}
@@ -64,8 +66,8 @@ def accuracy_table(run: Run, root: str) -> None:
 
 @torch.no_grad()
 def speed_table(run: Run, batch_size: int = 256, repeats: int = 15) -> None:
-    """Milliseconds an image, backbone included."""
-    model, card = run.model, run.card
+    """Prints milliseconds an image, backbone included."""
+    model, card = run.model, run.config
     assert isinstance(model, AGFNClassifier)
     images = torch.randn(batch_size, card.channels, card.height, card.width)
     images = images.to(memory_format=torch.channels_last)

@@ -1,16 +1,17 @@
-"""What the input side delivers, what training consumes of it, and what the usual pipeline does.
+"""Images a second of our input, of the usual pipeline, and of training.
 
     .venv/bin/python benchmarks/data_feed.py --root DATA
 
-FERPlus at 48x48 with augmentation, batches of 256, all sides in turn in one run, medians. "usual"
-is what FER code does: a DataLoader whose workers open each file with PIL and pass it through
-torchvision's transforms one by one (crop of the padded image, flip, rotation, erasing).
+FERPlus at 48x48 with augmentation, batches of 256. All pipelines run in turn in one process;
+figures are medians. "usual" is what most code for facial expressions does: a DataLoader whose
+workers open each file with PIL and transform it by torchvision, one by one (crop of the padded
+image, flip, rotation, erasing).
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from torchvision.transforms import v2
 
 from pyg_agfn.datasets import FERPlus
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.rivals import make_objective
-from pyg_agfn.run_folder import ModelCard
+from pyg_agfn.datasets.image_batch import ImageBatch
+from pyg_agfn.methods import TrainingBatch
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.fit import make_method
 
 
 class Usual(Dataset[tuple[Tensor, int]]):
@@ -92,31 +94,31 @@ def main() -> None:
 
 
 def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
-    """A step of AGFN as a run takes it."""
-    card = ModelCard("agfn", "resnet18", data.classes, 1, 48, 48)
-    model = card.build()
+    """The training step of AGFN, with the graph, as in a run."""
+    model = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48).build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    options = TrainOptions()
-    objective = make_objective("agfn", LOSSES[options.loss])
-    return CoordinateDescent(fabric, model, objective, options, 10_000).step
+    options = TrainOptions(method=("agfn",), pretrain_epochs=0)
+    method = make_method(options)
+    method.setup(model, len(data))
+    return CoordinateDescent(fabric, model, method, options, 10_000).step
 
 
 def repeat(batch: Any) -> Iterator[Any]:
-    """The same batch again and again."""
+    """Yields the same batch without end."""
     while True:
         yield batch
 
 
-def trained(step: Callable[..., Any], batches: Any) -> Iterator[Any]:
-    """Yields after each step."""
+def trained(step: Callable[..., Any], batches: Iterable[ImageBatch]) -> Iterator[Any]:
+    """Takes a step for each batch, and yields after it."""
     for batch in batches:
-        yield step(*batch, 1)
+        yield step(TrainingBatch(batch.images, batch.labels, batch.index, batch.views))
 
 
 def measure(
     sides: dict[str, Callable[[], Iterator[Any]]], steps: int, rounds: int, device: torch.device
 ) -> dict[str, float]:
-    """Median images a second, from the second batch of a pass on."""
+    """Median images a second. The first batch of each pass is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():

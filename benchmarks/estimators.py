@@ -1,9 +1,10 @@
 """How far estimators of the gradient of alpha and beta are from the truth, and how noisy.
 
-Graphs of three nodes can all be written out, 512 of them, so the gradient of the expected loss is
-known. Each estimator is asked many times; medians over random problems of the cosine and the length
-of its mean, and of its noise, the root mean square of what one answer is off that mean by, both in
-lengths of the true gradient:
+There are only 512 graphs of three nodes, so the true gradient of the expected loss can be summed
+over all of them. Each estimator makes many estimates. The table has medians over random problems of
+three figures: the cosine between the mean estimate and the true gradient, the length of the mean
+estimate, and the noise. The noise is the root mean square distance of an estimate from the mean
+estimate. Both lengths are in units of the true gradient's length:
 
     .venv/bin/python benchmarks/estimators.py
     .venv/bin/python benchmarks/estimators.py --alpha 1 --beta 0
@@ -33,29 +34,29 @@ Estimator = Callable[[Loss, Tensor, int], Tensor]
 
 
 def slope(loss: Loss, adj: Tensor) -> Tensor:
-    """The loss's derivative to every entry of each graph."""
+    """The derivative of the loss with respect to every entry of each graph."""
     adj = adj.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(adj).sum(), adj)
     return gradient
 
 
 def logistic(p: Tensor, draws: int) -> Tensor:
-    """The logit of P and logistic noise on it: above 0 with probability P."""
+    """The logit of P plus logistic noise, which is above 0 with probability P."""
     return p.logit() + torch.rand(draws, *p.shape, dtype=p.dtype).logit()
 
 
 def identity(loss: Loss, p: Tensor, draws: int) -> Tensor:
-    """Eq. 14: to the rate as to the drawn edge."""
+    """Eq. 14: the gradient of the drawn edge is taken as that of the rate."""
     return slope(loss, sample_edges(p, draws))
 
 
 def probability(loss: Loss, p: Tensor, draws: int) -> Tensor:
-    """To P as to the drawn edge."""
+    """The gradient of the drawn edge is taken as that of P."""
     return identity(loss, p, draws) * (1 - p)
 
 
 def concrete(loss: Loss, p: Tensor, draws: int, temperature: float, drawn: bool) -> Tensor:
-    """The Concrete relaxation backward; forward too, with a weight for each edge, or the draw."""
+    """The Concrete relaxation in the backward pass; the forward pass takes it too, or the draw."""
     noisy = logistic(p, draws)
     soft = (noisy / temperature).sigmoid()
     forward = (noisy > 0).to(p) if drawn else soft
@@ -63,7 +64,7 @@ def concrete(loss: Loss, p: Tensor, draws: int, temperature: float, drawn: bool)
 
 
 def score_function(loss: Loss, p: Tensor, draws: int) -> Tensor:
-    """Two draws, each the other's baseline."""
+    """The score function of two draws; each is the baseline of the other."""
     first, second = (sample_edges(p, draws) for _ in range(2))
     ahead = (loss(first) - loss(second)).view(-1, 1, 1)
     return ahead * (first - second) / 2 / p
@@ -78,7 +79,7 @@ def disarm(loss: Loss, p: Tensor, draws: int) -> Tensor:
 
 
 def implicit_likelihood(loss: Loss, p: Tensor, draws: int, step: float) -> Tensor:
-    """The drawn graph less the one that the logits after a step would have given."""
+    """The drawn graph minus the graph that the same noise gives after a step of the logits."""
     noisy = logistic(p, draws)
     adj = (noisy > 0).to(p)
     after = (noisy - step * slope(loss, adj) > 0).to(p)
@@ -112,7 +113,7 @@ def problem(seed: int) -> tuple[Tensor, Loss]:
 
 
 def true_gradient(similarity: Tensor, loss: Loss, alpha: float, beta: float) -> Tensor:
-    """Of the expected loss to alpha and beta, over all graphs."""
+    """The gradient of the expected loss with respect to alpha and beta, over all graphs."""
     graphs = torch.tensor(list(itertools.product((0.0, 1.0), repeat=NODES**2)), dtype=torch.float64)
     graphs = graphs.view(-1, NODES, NODES)
     given = torch.tensor([alpha, beta], dtype=torch.float64, requires_grad=True)
@@ -138,7 +139,7 @@ def main() -> None:
         p = edge_probability(rate).clamp(1e-12, 1 - 1e-12)
         for name, (_, estimator) in ESTIMATORS.items():
             to_rate = estimator(loss, p, arguments.draws)
-            if estimator is not identity:  # a rate below 0 moves no probability
+            if estimator is not identity:  # a rate below 0 does not change the probability
                 to_rate = to_rate * (rate > 0)
             answers = torch.stack([(to_rate * similarity).sum((1, 2)), to_rate.sum((1, 2))], 1)
             mean = answers.mean(0)

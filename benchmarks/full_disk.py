@@ -1,11 +1,12 @@
-"""Fills the disk of a run while it writes a checkpoint, makes room, resumes it, and compares.
+"""Fills the disk while a run writes a checkpoint, makes room, resumes the run, and compares it.
 
     .venv/bin/python benchmarks/full_disk.py
 
-The disk is a tmpfs of its own, in a mount namespace of its own, with room for one checkpoint and a
-half: the first fits, the second does not beside it. Needs Linux and the right to mount, which
-`unshare` gives where it may. Exits with 1 if the run does not stop in one line, if the first
-checkpoint is not whole, or if the resumed run differs in any bit from one with room.
+The disk is a tmpfs in a mount namespace of its own. It has room for one checkpoint and a half: the
+first checkpoint fits, a second one in addition does not. This needs Linux and the right to mount,
+which `unshare` gives if the system allows it. The script exits with 1 if the run does not stop in
+one line, if the first checkpoint is not complete, or if the resumed run is not bitwise identical to
+a run with enough room.
 """
 
 import subprocess
@@ -19,7 +20,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def main() -> int:
-    """Starts itself anew where it may mount; returns the exit code."""
+    """Starts this script again in a namespace in which it may mount; returns the exit code."""
     if "--inside" not in sys.argv:
         unshare = ["unshare", "--mount", "--user", "--map-root-user"]
         return subprocess.run([*unshare, sys.executable, __file__, "--inside"]).returncode

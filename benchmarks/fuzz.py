@@ -5,10 +5,10 @@
     .venv/bin/python benchmarks/fuzz.py predict --runs 10000    # of one
 
 atheris (libFuzzer) mutates inputs and follows which lines of ``pyg_agfn`` each one reaches. A
-target may succeed or raise InputError. Findings are any other exception, more than 20 seconds on
-one input, more than 3 GiB, a write outside the target's own folder, an unpickled class, a process
-or a connection; what was found is printed and kept in ``--findings``, a file an input. Exits with
-1 if there are any.
+target may succeed or raise InputError. These are findings: any other exception, more than 20
+seconds on one input, more than 3 GiB, a write outside the target's own folder, an unpickled class,
+a new process, and a connection. Findings are printed, and their inputs are kept in ``--findings``,
+one file each. The script exits with 1 if there are any.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 sys.dont_write_bytecode = True
-#: What there is to fuzz; fuzz_targets.py says what each is.
+#: The names of the targets; fuzz_targets.py defines them.
 NAMES = ("ferplus", "fer-csv", "rafdb", "noise", "subset", "image", "folder", "config")
 NAMES += ("results", "cards", "tensors", "answers", "checkpoint", "predict")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-#: Audit events that change a file: where its path is among the arguments, and, where paths may be
-#: relative to one, the folder.
+#: Audit events that change a file: the position of its path among the arguments, and that of the
+#: folder to which the path is relative.
 CHANGES = {"os.remove": (0, 1), "os.rename": (1, 3), "os.mkdir": (0, 2), "os.rmdir": (0, 1)}
 CHANGES |= {"os.symlink": (1, 2), "os.link": (1, 3), "os.truncate": (0, 9), "os.chmod": (0, 2)}
 CHANGES |= {"shutil.rmtree": (0, 1)}
@@ -38,7 +38,7 @@ FORBIDDEN = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "s
 
 
 class Watch:
-    """Notes what the process does to anything outside a folder while it is on."""
+    """Notes what the process does outside a folder, while ``on`` is set."""
 
     def __init__(self, box: Path) -> None:
         self.box = os.path.realpath(box)
@@ -47,7 +47,7 @@ class Watch:
         sys.addaudithook(self)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Told of every event by Python itself."""
+        """Python calls this for every audit event."""
         if not self.on:
             return
         if event in FORBIDDEN:
@@ -62,7 +62,7 @@ class Watch:
     def check(self, path: Any, folder: Any = None) -> None:
         """Notes a path that is not in the folder."""
         if not isinstance(path, str | bytes | os.PathLike):
-            return  # a file that is open, which was checked
+            return  # an open file, which was checked when it was opened
         base = os.getcwd() if folder in (None, -1) else os.readlink(f"/proc/self/fd/{folder}")
         real = os.path.realpath(os.path.join(base, os.fsdecode(path)))
         if not f"{real}/".startswith(f"{self.box}/") and real != os.devnull:

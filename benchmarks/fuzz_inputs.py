@@ -1,4 +1,4 @@
-"""Inputs of fuzz.py: good documents, files of tensors and images, changed by what it is given."""
+"""Inputs of fuzz.py: valid documents, tensor files and images, changed by the fuzzer's bytes."""
 
 import copy
 import io
@@ -17,7 +17,7 @@ ODD += ([1, 2], {"a": 1}, "a" * 3000, "../x", "digits", "agfn", 1e-320, 2**63, "
 
 
 def odd_json(data: bytes, good: Any) -> bytes:
-    """The bytes themselves, or a good document with up to four of its values changed."""
+    """The bytes themselves, or a valid document with up to four of its values changed."""
     chance = atheris.FuzzedDataProvider(data)
     if chance.ConsumeIntInRange(0, 3) == 0:
         return chance.ConsumeBytes(len(data))

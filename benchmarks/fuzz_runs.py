@@ -17,30 +17,29 @@ from fuzz_inputs import odd_json, odd_tensors, picture
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.methods import CenterLoss, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
-from pyg_agfn.rivals import CenterLoss
-from pyg_agfn.run_folder import (
+from pyg_agfn.runs.folder import (
     Answers,
-    ModelCard,
     References,
     load_answers,
     load_run,
     save_answers,
     save_model,
 )
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
 
-#: A function of bytes, and inputs to begin with.
+#: A function of bytes, and the first inputs.
 Target = tuple[Callable[[bytes], object], list[bytes]]
 
 
 def make_run(folder: Path) -> None:
-    """A run with a bank of three images."""
+    """Writes a run with a bank of three images."""
     torch.manual_seed(0)
-    card = ModelCard("agfn", "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=4, batch_size=4)
+    card = ModelConfig("agfn", "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=4, batch_size=4)
     model = card.build().eval()
     assert isinstance(model, AGFNClassifier)
     pixels = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
@@ -108,7 +107,7 @@ class Tiny(torch.nn.Sequential):
 
 
 def checkpoint(box: Path) -> Target:
-    """A checkpoint in the middle of an epoch, and a step from where it was loaded."""
+    """A checkpoint in the middle of an epoch, loaded and followed by a training step."""
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
     data = ImageDataset(images, np.arange(20) % 2, ["a", "b"], [str(i) for i in range(20)])
     options = TrainOptions.for_dataset("digits", batch_size=4, epochs=3, pretrain_epochs=1)
@@ -118,18 +117,18 @@ def checkpoint(box: Path) -> Target:
     def state() -> TrainingState:
         torch.manual_seed(0)
         model = AGFNClassifier(Tiny(), 2, 1, hidden_channels=4)
-        objective = CenterLoss(LOSSES["cross-entropy"])
-        objective.begin(model, len(data))
+        method = CenterLoss()
+        method.setup(model, len(data))
         batches = Batches(data, 4, fabric.device, shuffle=True)
-        descent = CoordinateDescent(fabric, model, objective, options, 15)
-        made = TrainingState(model, descent, objective, batches)
+        descent = CoordinateDescent(fabric, model, method, options, 15)
+        made = TrainingState(model, descent, method, batches)
         made.begin_epoch(1)
         return made
 
     def steps(of: TrainingState, count: int) -> None:
-        for _, (x, labels, index) in zip(range(count), of.batches, strict=False):
-            loss, logits, targets = of.descent.step(x, labels, index, of.epoch)
-            of.count(loss, logits, targets)
+        for _, batch in zip(range(count), of.batches, strict=False):
+            seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, of.epoch)
+            of.count(of.descent.step(seen))
 
     first = state()
     steps(first, 3)
@@ -156,7 +155,7 @@ def checkpoint(box: Path) -> Target:
 
 
 def predict(box: Path) -> Target:
-    """predict.py on a file of any name and content, with a run that is read each time."""
+    """predict.py on a file of any name and content; the run is read for each input."""
     run, photos = box / "run", box / "photos"
     make_run(run)
     path = Path(__file__).parents[1] / "scripts" / "predict.py"

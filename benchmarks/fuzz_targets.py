@@ -1,4 +1,4 @@
-"""What fuzz.py fuzzes: for each target a function of bytes, and inputs to begin with."""
+"""The targets of fuzz.py: for each a function of bytes, and the first inputs."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ from pyg_agfn.training import TrainOptions, parse_options
 
 
 def reading(path: Path, read: Callable[[bool], object]) -> Callable[[bytes], object]:
-    """Writes the input to a path and reads it; one of odd length without what is bad in it."""
+    """Writes the input to a path and reads it; if its length is odd, bad rows are skipped."""
 
     def target(data: bytes) -> object:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def reading(path: Path, read: Callable[[bool], object]) -> Callable[[bytes], obj
 
 
 def ferplus(box: Path) -> Target:
-    """label.csv beside ten images."""
+    """label.csv, with ten images in the same folder."""
     folder = box / "data" / "FER2013Train"
     folder.mkdir(parents=True)
     for i in range(10):
@@ -51,7 +51,7 @@ def ferplus(box: Path) -> Target:
 
 
 def fer_csv(box: Path) -> Target:
-    """fer2013new.csv and, behind a NUL, fer2013.csv; P stands for an image's pixels."""
+    """fer2013new.csv, a NUL, and fer2013.csv; P is replaced by an image's pixels."""
     root = box / "data"
     root.mkdir()
     pixels = " ".join(["7"] * 48 * 48).encode()
@@ -73,7 +73,7 @@ def fer_csv(box: Path) -> Target:
 
 
 def rafdb(box: Path) -> Target:
-    """The list, beside eight images."""
+    """The list of labels, with eight images."""
     folder = box / "data" / "Image" / "aligned"
     folder.mkdir(parents=True)
     for i in range(8):
@@ -121,7 +121,7 @@ def image(box: Path) -> Target:
 
 
 def folder(box: Path) -> Target:
-    """A folder of class folders: a byte of choice and a name up to a NUL make a file."""
+    """A folder of class folders. For each file a byte chooses its content, and a name follows."""
     contents = [picture(8), picture(8, "jpg"), picture(6), b"", b"GIF89a", b"\xff\xd8\xff"]
 
     def target(data: bytes) -> object:
@@ -145,7 +145,7 @@ def folder(box: Path) -> Target:
 
 
 def config(box: Path) -> Target:
-    """A configuration, and with these options the model's card."""
+    """A configuration file."""
     path = box / "config.json"
     TrainOptions.for_dataset("digits").save(path)
     good = json.loads(path.read_text())
@@ -158,7 +158,7 @@ def config(box: Path) -> Target:
 
 
 def results(box: Path) -> Target:
-    """A file of results, and every table of it."""
+    """A file of results, rendered as every table."""
     path = box / "results.jsonl"
     accuracy = {"bank": 0.5, "shuffled": {"mean": 0.5, "std": 0.1, "draws": 2}, "single": 0.5}
     good = []
@@ -167,6 +167,10 @@ def results(box: Path) -> Target:
         metrics = {"accuracy": accuracy, "leak": 0.1, "memorized": None, "seconds_per_epoch": 1.0}
         record = {"cell": method, "settings": settings(options), "correct": pack(torch.ones(9) > 0)}
         good.append({**record, "metrics": {**metrics, "test_images": 9}})
+    older = {"recipe": "best", "teacher": 0.99, "memory": 4096, "judges": "neighbours"}
+    good.append({**good[-1], "settings": {**settings(options), **older, "heads": "alone"}})
+    for name in ("teacher_decay", "memory_size", "label_source", "classifier_inputs"):
+        del good[-1]["settings"][name]
 
     def target(data: bytes) -> None:
         lines = odd_json(data, good)
@@ -177,6 +181,7 @@ def results(box: Path) -> Target:
         records = ResultsFile(path).records()
         for record in records:
             check_record(record)
+        ResultsFile(path).has(options)
         for table in TABLES:
             with contextlib.suppress(InputError):  # few tables have these runs
                 render(table, records, "mnist")

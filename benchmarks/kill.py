@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/kill.py --kills 20
 
-The digits with a checkpoint after every step, so that many kills fall into the writing of one (a
-`.partial` file is left). Exits with 1 if a weight, an answer or a metric differs in any bit.
+The run trains on the digits with a checkpoint after every step, so that many kills fall into the
+writing of one (a `.partial` file is left). The script exits with 1 if a weight, an answer or a
+metric is not bitwise identical.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def main() -> int:
 
 
 def kill(command: list[str], out: Path, seconds: float) -> None:
-    """Starts a run and kills it that long after its first checkpoint."""
+    """Starts a run and kills it some time after its first checkpoint."""
 
     def stamps() -> set[float]:
         return {path.stat().st_mtime for path in out.glob("*/checkpoint.safetensors")}
@@ -72,14 +73,14 @@ def kill(command: list[str], out: Path, seconds: float) -> None:
 
 
 def position(path: Path) -> dict[str, Any]:
-    """Where a checkpoint is."""
+    """The epoch and step of a checkpoint."""
     with safe_open(path, framework="pt") as file:
         found: dict[str, Any] = json.loads(file.metadata()["state"])
     return found
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same in two run folders."""
+    """The differences between two run folders."""
     found = []
     for name in ("model", "answers", "bank"):
         first, second = (load_file(folder / f"{name}.safetensors") for folder in (one, other))

@@ -4,8 +4,8 @@
 
 512 features, alpha = 8, beta such that a node has about 30 neighbours; forward and backward, with
 the gradient of alpha and beta over all pairs. Each row is a process of its own, so that its peak
-memory is its own. "product" is the one matrix product that no way can avoid, of all similarities,
-in the same tiles. Prints a Markdown table.
+memory is its own. "product" is the one matrix product that no implementation can avoid: that of all
+similarities, in the same tiles. Prints a Markdown table.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def row(way: str, nodes: int) -> dict[str, float]:
-    """The figures of one way and size, from a process of its own."""
+    """The figures of one implementation and size, from a process of its own."""
     command = [sys.executable, __file__, "--one", way, str(nodes)]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(found.stdout)
@@ -66,7 +66,7 @@ def row(way: str, nodes: int) -> dict[str, float]:
 
 
 def measure(way: str, nodes: int) -> dict[str, float]:
-    """Seconds, and memory beyond the features."""
+    """Seconds, and memory in addition to the features."""
     torch.manual_seed(0)
     x = torch.randn(nodes, FEATURES)
     h = torch.randn(nodes, FEATURES, requires_grad=True)

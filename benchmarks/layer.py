@@ -1,12 +1,13 @@
-"""What the graph costs: similarity, draw and normalization, forward and backward.
+"""The time that the graph takes: similarity, draw and normalization, forward and backward.
 
     .venv/bin/python benchmarks/layer.py
 
-N = 256 samples, 512 features, S = 4 and 8 draws, fp32, one thread; every way in turn in one run,
-medians and ratios. Each way computes Eq. 2-6 from the projected features and the gradient of the
-features, of W, and of alpha and beta over *all* pairs, except the one marked "drawn pairs", which
-has that of the drawn edges only. "products" are the matrix products that none can avoid: of the
-similarities, of X W and its two gradients, and for each draw A H, A^T G and G H^T.
+N = 256 samples, 512 features, S = 4 and 8 draws, fp32, one thread. All implementations run in turn
+in one process; figures are medians and ratios. Each computes Eq. 2-6 from the projected features,
+and the gradient of the features, of W, and of alpha and beta over *all* pairs. The one marked
+"drawn pairs" has the gradient of the drawn edges only. "products" are the matrix products that no
+implementation can avoid: the similarities, X W and its two gradients, and for each draw A H, A^T G
+and G H^T.
 """
 
 import argparse
@@ -30,17 +31,18 @@ def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--draws", type=int, nargs="+", default=[4, 8], metavar="S")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for draws in (4, 8):
+    for draws in arguments.draws:
         table(draws, arguments)
 
 
 def table(draws: int, arguments: argparse.Namespace) -> None:
-    """Times every way with S draws."""
+    """Times every implementation with S draws."""
     device = torch.device(arguments.device)
     torch.manual_seed(0)
     x = torch.randn(NODES, FEATURES, device=device).relu_().requires_grad_()
@@ -59,14 +61,14 @@ def table(draws: int, arguments: argparse.Namespace) -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     ours = medians["AGFN, dense"]
     print(f"\nS = {draws}, {device}, {arguments.threads} thread(s)\n")
-    print("| way | ms | to the products | to AGFN, dense |\n|---|---|---|---|")
+    print("| implementation | ms | to the products | to AGFN, dense |\n|---|---|---|---|")
     for name, value in medians.items():
         ratio = value / medians["products"]
         print(f"| {name} | {1000 * value:.1f} | {ratio:.2f} | {value / ours:.2f} |")
 
 
 def make_ways(x: Tensor, draws: int, compiled: bool) -> dict[str, Callable[[], None]]:
-    """By name, one forward and backward pass each."""
+    """Each implementation by its name, as a function of one forward and backward pass."""
     device = x.device
     edges = PoissonEdges(num_samples=draws).to(device)
     every = PoissonEdges(num_samples=draws, pairs="all").to(device)
@@ -124,7 +126,7 @@ def make_ways(x: Tensor, draws: int, compiled: bool) -> dict[str, Callable[[], N
         "AGFN, dense": backward(dense),
         "scaling the features, a product a draw": backward(scaled_features),
         "one block-diagonal matrix": backward(block_diagonal),
-        "AGFN, tiles (CSR products)": backward(tiles),
+        "AGFN, tiles": backward(tiles),
         "DenseGCNConv": backward(pyg_dense),
         "drawn pairs, GCNConv": backward(lambda: message_passing(edges)),
         "all pairs, GCNConv": backward(lambda: message_passing(every)),

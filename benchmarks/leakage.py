@@ -31,8 +31,8 @@ def train(model: nn.Module, epochs: int = 12) -> nn.Module:
     batches = Batches(data, 64, torch.device("cpu"), shuffle=True)
     optimizer = torch.optim.SGD(model.parameters(), 0.02)
     for _ in range(epochs):
-        for images, labels, _ in batches:
-            loss = F.cross_entropy(model(images), labels)
+        for batch in batches:
+            loss = F.cross_entropy(model(batch.images), batch.labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -1,11 +1,11 @@
-"""Memory of predict.py over many files, above that of its imports, and the time to the first line.
+"""Memory of predict.py for many files beyond that of its imports, and the time to its first line.
 
     .venv/bin/python benchmarks/predict_memory.py                       # 50,000 files, at 64x64
     .venv/bin/python benchmarks/predict_memory.py --files 2000 --size 224
     .venv/bin/python benchmarks/predict_memory.py --classes 8000 --top 5
 
-200 different JPEGs of 224x224 are linked under as many names as are asked for. The run is a graph
-method with its bank, untrained: that costs what a trained one does. Linux counts the peak.
+200 different JPEGs of 224x224 are linked under as many names as `--files` says. The run is a graph
+method with a bank. It is not trained, which changes neither time nor memory. The peak is Linux's.
 """
 
 import argparse
@@ -22,13 +22,14 @@ from PIL import Image
 
 from pyg_agfn.nn import ReferenceBank
 from pyg_agfn.nn.agfn import AGFN
-from pyg_agfn.run_folder import ModelCard, References, save_model
+from pyg_agfn.runs.folder import References, save_model
+from pyg_agfn.runs.model_config import ModelConfig
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 DISTINCT = 200
 
-#: Runs a command and prints its peak. A process of its own and a small one, as Linux counts what
-#: the process that starts a command has held.
+#: Runs a command and prints its peak. It is a small process of its own, because Linux counts the
+#: memory of the process that starts the command too.
 PEAK_OF = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
@@ -38,7 +39,7 @@ sys.exit(code)
 
 
 def main() -> None:
-    """Prints the peaks of ``--help``, which imports all there is, and of the predictions."""
+    """Prints the peaks of the imports alone and of the predictions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=64, help="side of the model's images")
@@ -52,8 +53,8 @@ def main() -> None:
         run, photos = Path(folder) / "run", Path(folder) / "photos"
         make_run(run, arguments)
         make_photos(photos, arguments.files)
-        imports, _, _ = measure(["--help"])
-        command = ["--checkpoint", str(run), str(photos), "--format", arguments.format]
+        imports, _, _ = measure(["-c", "import pyg_agfn.prediction, pyg_agfn.prediction_output"])
+        command = [str(SCRIPT), "--checkpoint", str(run), str(photos), "--format", arguments.format]
         command += ["--device", "cpu"]
         command += [] if arguments.top is None else ["--top", str(arguments.top)]
         peak, first, written = measure(command)
@@ -63,11 +64,11 @@ def main() -> None:
 
 
 def make_run(folder: Path, arguments: argparse.Namespace) -> None:
-    """A run folder of the size asked for."""
+    """Writes a run folder of the size that the options say."""
     torch.manual_seed(0)
     names = tuple(f"class {i}" for i in range(arguments.classes))
     size = arguments.size
-    card = ModelCard("agfn", arguments.backbone, names, 3, size, size)
+    card = ModelConfig("agfn", arguments.backbone, names, 3, size, size)
     model = card.build().eval()
     assert isinstance(model.agfn, AGFN)
     count = arguments.references
@@ -81,7 +82,7 @@ def make_run(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """Files that are links to :data:`DISTINCT` images."""
+    """Writes files that are links to :data:`DISTINCT` images."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for i in range(count):
@@ -94,9 +95,9 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def measure(arguments: list[str]) -> tuple[float, float, int]:
-    """Peak in GiB of predict.py, seconds until its first line, and bytes it wrote."""
+    """Peak in GiB of a Python process, seconds until its first line, and bytes it wrote."""
     begin = time.perf_counter()
-    command = [sys.executable, "-c", PEAK_OF, sys.executable, str(SCRIPT), *arguments]
+    command = [sys.executable, "-c", PEAK_OF, sys.executable, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/soak.py --steps 50000
 
-The whole training loop with AGFN, its log, its evaluation after each epoch and a checkpoint every
-few seconds, on 400 digits in batches of 16; the backbone is one small convolution, as what is
-watched is the rest. Prints MiB and open files by step. Exits with 1 if a line fitted through the
-second half of the samples rises by more than 2% of the memory in all steps, or if files are left
-open. Linux only.
+It runs the whole training loop with AGFN: the log, the evaluation after each epoch and a checkpoint
+every few seconds, on 400 digits in batches of 16. The backbone is one small convolution, because
+the rest of the loop is what is tested. The script prints MiB and open files by step. It fits a line
+through the second half of the samples. It exits with 1 if the line rises by more than 2% of the
+memory over all steps, or if files stay open. Linux only.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from pyg_agfn.nn import classifier
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
-from pyg_agfn.training.checkpoint import Saver
+from pyg_agfn.training.saver import Saver
 
 IMAGES, BATCH = 400, 16
 
@@ -44,7 +44,7 @@ class Backbone(nn.Sequential):
 
 
 class Watch:
-    """Samples of this process while it is trained, at equal numbers of steps."""
+    """Samples memory and open files of this process during training, every so many steps."""
 
     def __init__(self, every: int) -> None:
         self.every = every

@@ -1,6 +1,6 @@
-"""What a training step costs with AGFN: baseline, joint and alternate descent, S = 1 and 4, best.
+"""The time of a training step: baseline, AGFN by joint and alternate descent, and agfn-nlc.
 
-ResNet-18 at 48x48, batches of 256. All sides in turn in one run, medians and their ratio:
+ResNet-18 at 48x48, batches of 256. All run in turn in one process; figures are medians and ratios:
 
     .venv/bin/python benchmarks/training_step.py
     .venv/bin/python benchmarks/training_step.py --precision 32-true    # a CPU without bf16
@@ -9,23 +9,26 @@ ResNet-18 at 48x48, batches of 256. All sides in turn in one run, medians and th
 import argparse
 import statistics
 import time
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
-from pyg_agfn.run_folder import ModelCard
+from pyg_agfn.methods import TrainingBatch
+from pyg_agfn.registry import METHODS
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.fit import choose_objective
-from pyg_agfn.training.options import RECIPES
+from pyg_agfn.training.fit import make_method
 
-SIDES = {
+#: Method and options of each row.
+SIDES: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline": ("baseline", {}),
     "agfn, joint, S = 1": ("agfn", {"descent": "joint"}),
     "agfn, joint, S = 4": ("agfn", {"descent": "joint", "samples": 4}),
     "agfn, alternate, S = 1": ("agfn", {}),
     "agfn, alternate, S = 4": ("agfn", {"samples": 4}),
-    "agfn, best recipe": ("agfn", {**RECIPES["best"], "pretrain_epochs": 0}),
+    "agfn-nlc": ("agfn-nlc", {}),
 }
 
 
@@ -40,39 +43,33 @@ def main() -> None:
     images = torch.randn(256, 1, 48, 48, device=fabric.device)
     images = images.to(memory_format=torch.channels_last)
     labels = torch.randint(0, 8, (256,), device=fabric.device)
-    index = torch.arange(256, device=fabric.device)
-    descents = {}
-    for name, (method, given) in SIDES.items():
-        options = TrainOptions(**given)  # type: ignore[arg-type]
-        card = ModelCard(
-            method,  # type: ignore[arg-type]
-            "resnet18",
-            tuple("abcdefgh"),
-            1,
-            48,
-            48,
-            samples=options.samples,
-            alpha=options.alpha,
-            beta=options.beta,
-        )
-        model = card.build()
-        model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        objective = choose_objective(options, method)  # type: ignore[arg-type]
-        objective.begin(model, len(images))
-        descents[name] = CoordinateDescent(fabric, model, objective, options, 10_000)
+    batch = TrainingBatch(images, labels, torch.arange(256), {})
+    descents = {name: descent(fabric, *side) for name, side in SIDES.items()}
     seconds: dict[str, list[float]] = {name: [] for name in SIDES}
     for step in range(arguments.steps + 2):
         for name, side in descents.items():
             start = time.perf_counter()
-            side.step(images, labels, index, epoch=1)
+            side.step(batch)
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
-            if step >= 2:  # the first ones set up the kernels
+            if step >= 2:  # the first two set up the kernels
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print("| step | ms | to the baseline |\n|---|---|---|")
     for name, median in medians.items():
         print(f"| {name} | {1000 * median:.0f} | {median / medians['baseline']:.3f} |")
+
+
+def descent(fabric: Fabric, name: str, given: dict[str, Any]) -> CoordinateDescent:
+    """The steps of a method from its first weights, with the graph."""
+    own = {**METHODS[name].defaults, **given}
+    options = TrainOptions(method=(name,), pretrain_epochs=0, **own)
+    settings = {"samples": options.samples, "alpha": options.alpha, "beta": options.beta}
+    model = ModelConfig(name, "resnet18", tuple("abcdefgh"), 1, 48, 48, **settings).build()
+    model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    method = make_method(options)
+    method.setup(model, 256)
+    return CoordinateDescent(fabric, model, method, options, 10_000)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
-"""Adaptive Graph-based Feature Normalization (AGFN) for PyTorch Geometric."""
+"""Adaptive Graph-based Feature Normalization (AGFN) for PyTorch Geometric.
 
-import importlib
-import warnings
-from typing import TYPE_CHECKING, Any
+``import pyg_agfn`` imports neither torch nor PyG; whatever is asked for does.
+"""
 
-with warnings.catch_warnings():
-    # Imported here first: PyG scripts functions while it loads, and newer torch deprecates that.
-    warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
-    import torch_geometric  # noqa: F401
+from typing import TYPE_CHECKING
+
+from pyg_agfn.lazy import lazy
 
 if TYPE_CHECKING:
+    from pyg_agfn.datasets.reader import register_dataset
     from pyg_agfn.errors import InputError
     from pyg_agfn.evaluation import LeakageReport, audit_batch_leakage
     from pyg_agfn.methods import NeighborLabelCorrection
     from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank
+    from pyg_agfn.registry import register_backbone, register_method, register_protocol
+    from pyg_agfn.training import Trainer, TrainingResult
     from pyg_agfn.transforms import PoissonEdges
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AGFN",
@@ -26,30 +27,25 @@ __all__ = [
     "NeighborLabelCorrection",
     "PoissonEdges",
     "ReferenceBank",
+    "Trainer",
+    "TrainingResult",
     "audit_batch_leakage",
+    "register_backbone",
+    "register_dataset",
+    "register_method",
+    "register_protocol",
 ]
 
-#: Where each name is. It is imported when it is asked for: torchvision, torchmetrics and
-#: scikit-learn take more than a second, and who uses a layer needs none of the evaluation.
-_HOMES = {
-    "AGFN": "nn",
-    "AGFNClassifier": "nn",
-    "InputError": "errors",
-    "LeakageReport": "evaluation",
-    "NeighborLabelCorrection": "methods",
-    "PoissonEdges": "transforms",
-    "ReferenceBank": "nn",
-    "audit_batch_leakage": "evaluation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "datasets.reader": ["register_dataset"],
+        "errors": ["InputError"],
+        "evaluation": ["LeakageReport", "audit_batch_leakage"],
+        "methods": ["NeighborLabelCorrection"],
+        "nn": ["AGFN", "AGFNClassifier", "ReferenceBank"],
+        "registry": ["register_backbone", "register_method", "register_protocol"],
+        "training": ["Trainer", "TrainingResult"],
+        "transforms": ["PoissonEdges"],
+    },
+)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pyg_agfn.errors import InputError, InterruptedRunError, printable
+from pyg_agfn.extras import OPTIONAL, missing
 
 #: Said at the end of every script's ``--help``.
 EXIT_CODES = (
@@ -20,22 +21,35 @@ EXIT_CODES = (
 )
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Raises :class:`InputError` where argparse would print all options and exit.
+class OneLine:
+    """A parser that raises :class:`InputError` where argparse prints all options and exits.
 
     The help ends in :data:`EXIT_CODES`.
     """
 
     def __init__(self, *, epilog: str = "", **settings: Any) -> None:
-        super().__init__(epilog=f"{epilog} {EXIT_CODES}".strip(), **settings)
+        super().__init__(  # type: ignore[call-arg]
+            epilog=f"{epilog} {EXIT_CODES}".strip(), **settings
+        )
 
     def error(self, message: str) -> NoReturn:
+        """Raises :class:`InputError`."""
         raise InputError(f"{message} (--help lists the options)")
+
+
+class OneLineParser(OneLine, argparse.ArgumentParser):
+    """argparse's parser with errors of one line."""
 
 
 def flag_of(name: str) -> str:
     """An option as it is typed, by its name in Python."""
     return "--" + name.replace("_", "-")
+
+
+def warn(line: str) -> None:
+    """Says one line on standard error; of several processes, one says it."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{os.path.basename(sys.argv[0])}: {printable(line)}", file=sys.stderr)
 
 
 class PlainConsole(Console):
@@ -86,6 +100,12 @@ def run_script(name: str, main: Callable[[], int]) -> NoReturn:
         where = "" if error.filename is None else f"{error.filename}: "
         reason = printable(str(error.strerror or error))
         print(f"{name}: error: {printable(where)}{reason}", file=sys.stderr)
+        code = 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in OPTIONAL:
+            raise
+        print(f"{name}: error: {missing(package)}", file=sys.stderr)
         code = 2
     except MemoryError:
         print(f"{name}: error: there is not enough memory for this", file=sys.stderr)

@@ -6,10 +6,10 @@ from pyg_agfn.errors import InputError
 
 
 def check_device(name: str) -> tuple[str, int | None]:
-    """Kind and index of ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    """The kind and index of a device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
-        InputError: The device is unknown or not there.
+        InputError: The device is unknown or does not exist here.
     """
     kind, _, index = name.partition(":")
     available = _available()
@@ -24,10 +24,10 @@ def check_device(name: str) -> tuple[str, int | None]:
 
 
 def find_device(name: str) -> torch.device:
-    """The device that an option names, for what runs in one process; ``auto`` is the best.
+    """The device that an option names, for work in one process; ``auto`` is the fastest.
 
     Raises:
-        InputError: As :func:`check_device` does.
+        InputError: As in :func:`check_device`.
     """
     kind, index = check_device(name)
     if kind == "auto":

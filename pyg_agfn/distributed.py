@@ -1,19 +1,18 @@
-"""Several processes, each with its part of every mini-batch: who has which rows, what they share.
+"""Several processes, each with its part of every mini-batch: which rows each has, what they share.
 
-Without a process group every function here is that of one process with the whole batch.
+Without a process group every function here works as in one process with the whole batch.
 
 With K processes and a batch of N samples, process r owns N / K of them::
 
     samples      0 .. n-1    n .. 2n-1   ...  (K-1)n .. N-1        n = N / K
     owner        process 0   process 1        process K-1
 
-It passes its own images through the backbone and computes its own rows of the graph. What the rows
-need of the others is gathered, and the gradient goes back the same way. Each process descends from
-the mean of the processes' gradients (:func:`average_gradients`), so a loss is the mean over a
-process's *own* samples: their mean is the mean over the batch.
+A process passes its own images through the backbone and computes its own rows of the graph. It
+gathers the rows of the other processes that it needs, and returns their gradient the same way. Each
+process takes its step by the mean of the processes' gradients (:func:`average_gradients`). So its
+loss is the mean over its *own* samples: the mean over the processes then is that over the batch.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,16 +20,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from pyg_agfn.launch import launched_processes as launched_processes
+
 
 def world_size() -> int:
     """Number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def launched_processes() -> tuple[int, int]:
-    """How many processes torchrun has started on this machine and in all, before they have met."""
-    here, everywhere = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    return here, everywhere
 
 
 def rank() -> int:
@@ -39,7 +34,7 @@ def rank() -> int:
 
 
 def processes() -> range:
-    """Numbers of all processes."""
+    """The numbers of all processes."""
     return range(world_size())
 
 
@@ -65,8 +60,8 @@ class _GatherRows(torch.autograd.Function):
 
 
 class _SumOwnRows(torch.autograd.Function):
-    # Own rows of the sum over the processes: the transpose of _GatherRows. Autograd cannot
-    # differentiate a collective, so a second derivative needs this operation, too.
+    # The own rows of the sum over the processes: the transpose of _GatherRows. Autograd cannot
+    # differentiate a collective, so the second derivative needs this operation as well.
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.clone(memory_format=torch.contiguous_format)
@@ -99,7 +94,7 @@ class _SumOver(torch.autograd.Function):
 def gather_rows(x: Tensor) -> Tensor:
     r"""The rows of all processes, in their order; differentiable.
 
-    A row's gradient is the sum of what all processes have for it.
+    A row's gradient is the sum of the gradients that all processes have for it.
 
     Shapes:
         - **input:** :math:`(N / K, *)`, the same in all processes
@@ -120,7 +115,7 @@ def sum_over_processes(x: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Puts the mean of all processes' gradients in the place of each one's own."""
+    """Replaces each process's gradients by their mean over all processes."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     if world_size() == 1 or not gradients:
         return
@@ -183,7 +178,10 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronize_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model, its batch normalization over all processes' samples; itself if there is one."""
+    """The model with batch normalization over the samples of all processes.
+
+    With one process the model is returned as it is.
+    """
     if world_size() == 1:
         return model
     if device.type == "cuda":

@@ -1,14 +1,14 @@
-"""The exceptions that scripts turn into a line and an exit code."""
+"""The exceptions that scripts print as one line, with an exit code."""
 
 import os
 from pathlib import Path
 
 
 def printable(text: str, limit: int = 4000) -> str:
-    """The text on one line, as a terminal can be given it.
+    """The text on one line, safe to print on a terminal.
 
-    What does not print, such as a newline, an escape sequence or half of a surrogate pair, is
-    escaped: names come from files of untrusted sources. The middle of a text of more than
+    Characters that do not print, such as a newline, an escape sequence or half of a surrogate
+    pair, are escaped, because names come from untrusted sources. The middle of a text of more than
     ``limit`` characters is left out.
     """
     if len(text) > limit:
@@ -21,7 +21,7 @@ def printable(text: str, limit: int = 4000) -> str:
 
 
 class InputError(ValueError):
-    """Bad input: one line that names the file, row or option, and the way out."""
+    """Bad input: one line that names the file, row or option, and says how to fix it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -31,11 +31,11 @@ def as_path(value: object, name: str) -> Path:
     """A path from text or from a path-like object.
 
     Args:
-        value: What was given.
-        name: What the argument is called.
+        value: The value of the argument.
+        name: The name of the argument, for the message.
 
     Raises:
-        InputError: It is something else.
+        InputError: It is neither.
     """
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(path, str):
@@ -45,7 +45,7 @@ def as_path(value: object, name: str) -> Path:
 
 
 class InterruptedRunError(Exception):
-    """A run was stopped by a signal, and saved: one line that says how it goes on.
+    """A run was stopped by a signal, and saved: one line that says how to resume it.
 
     Args:
         message: The line.

@@ -1,21 +1,21 @@
-"""Random number generators of one seed that have nothing in common."""
+"""Independent random number generators from one seed."""
 
 from typing import Literal
 
 import numpy as np
 import torch
 
-Purpose = Literal["order", "mirrored view", "bank", "pictures"]
+Purpose = Literal["order", "augmentation", "mirrored view", "workers", "bank", "pictures"]
 
 
 def generator_for(purpose: Purpose, seed: int) -> torch.Generator:
-    """A generator on the CPU whose draws are independent of those for another purpose.
+    """A generator on the CPU whose draws are independent of those for other purposes.
 
-    Two generators that start from the same number permute as many items in the same way: what one
-    of them puts first would be first for the other too, such as the images whose labels
-    :func:`~pyg_agfn.datasets.inject_label_noise` makes wrong.
+    Two generators that start from the same number permute equally many items in the same way. The
+    images whose labels :func:`~pyg_agfn.datasets.inject_label_noise` makes wrong would then also be
+    the first images of an epoch.
 
-    Source: NumPy's ``SeedSequence``, by which seeds are spread.
+    Source: NumPy's ``SeedSequence``, which derives a seed for each purpose.
     """
     spread = np.random.SeedSequence(seed % 2**64, spawn_key=tuple(purpose.encode()))
     return torch.Generator().manual_seed(int(spread.generate_state(1, np.uint64)[0]) >> 1)

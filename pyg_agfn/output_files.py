@@ -1,24 +1,24 @@
-"""Asked before long work: can what it will write be written?"""
+"""Checks before long work that its output can be written."""
 
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_files import check_file
+from pyg_agfn.runs.json_files import check_file
 
-#: Bytes that a folder must have room for, at least.
+#: A folder must have room for this many bytes.
 ROOM = 1 << 20
 
 
 def check_output_file(path: Path, option: str) -> None:
-    """Makes sure that a file can be written or written to; its folder is made.
+    """Makes sure that a file can be created or appended to; creates its folder.
 
-    Nothing of a file that is there is changed, and none is left where there was none.
+    An existing file is not changed. A file that does not exist is not left behind.
 
     Args:
         path: The file.
-        option: What it is called on the command line.
+        option: The option that names it on the command line.
 
     Raises:
         InputError: It cannot be written, or is a folder, a pipe or a device.
@@ -39,14 +39,14 @@ def check_output_file(path: Path, option: str) -> None:
 
 
 def check_output_folder(folder: Path, option: str) -> None:
-    """Makes a folder, and makes sure that something can be written into it.
+    """Creates a folder, and makes sure that files can be written into it.
 
     Args:
         folder: The folder.
-        option: What it is called on the command line.
+        option: The option that names it on the command line.
 
     Raises:
-        InputError: It cannot be made, or not be written into, or its disk is full.
+        InputError: It cannot be created or written into, or its disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def check_output_folder(folder: Path, option: str) -> None:
 
 
 def refuse_existing(paths: Iterable[Path], option: str) -> None:
-    """Nothing that is there is written over without being told to.
+    """Refuses to replace existing files.
 
     Raises:
         InputError: One of the files exists.
@@ -67,6 +67,5 @@ def refuse_existing(paths: Iterable[Path], option: str) -> None:
     for path in paths:
         if path.is_symlink() or path.exists():
             raise InputError(
-                f"{option} {path}: is there already; --overwrite replaces it, or choose another "
-                "name"
+                f"{option} {path}: exists already; --overwrite replaces it, or choose another name"
             )

@@ -1,4 +1,4 @@
-"""Predictions for image files, each with the training images that shaped it."""
+"""Predictions for image files, each with the training images that contributed to it."""
 
 import heapq
 import os
@@ -13,30 +13,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_agfn.datasets.batches import to_float
+from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.image_file import decode
 from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
 from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import Pixels
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run
+from pyg_agfn.runs.folder import Run
 
-#: Pixels of the images that are classified at once: memory does not grow with their size.
+#: Most pixels that are classified at once, so that memory does not grow with the image size.
 PIXELS = 1 << 20
-#: Threads that decode files ahead of the model, at most.
+#: Most threads that decode files ahead of the model.
 THREADS = 4
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A training image that shaped an answer.
+    """A training image that contributed to a prediction.
 
     Attributes:
-        name: What it is called in the data set.
-        label: Its class, as training saw it.
-        weight: Its share of the answer; those of all references and of the image itself add to 1.
-        index: Its place in the run's bank.
+        name: Its name in the data set.
+        label: The class of its label in training.
+        weight: Its share of the prediction. The shares of all references and of the image itself
+            add up to 1.
+        index: Its position in the run's bank.
     """
 
     name: str
@@ -47,15 +48,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """The prediction of a model for one image.
 
     Attributes:
         file: The image.
-        probabilities: By class, in the model's order; they add to 1.
-        references: The training images of the largest weights, largest first; none for a model
+        probabilities: By class, in the model's order; they add up to 1.
+        references: The training images of the largest weights, largest first. Empty for a model
             without a graph.
-        own_weight: The image's own share of the answer.
-        image: What the model saw, uint8 (C, H, W).
+        own_weight: The image's own share of the prediction.
+        image: The pixels that the model classified, uint8 (C, H, W).
     """
 
     file: Path
@@ -75,15 +76,15 @@ class Prediction:
 
     @property
     def margin(self) -> float:
-        """How far the likeliest class is ahead of the next."""
+        """The likeliest class's probability minus that of the second."""
         (_, first), (_, second) = self.top_two
         return first - second
 
     def as_json(self, top: int | None = None) -> dict[str, object]:
-        """What ``predict.py --format json`` prints of it.
+        """The prediction as ``predict.py --format json`` prints it.
 
         Args:
-            top: Probabilities of this many classes only, the likeliest first.
+            top: Give the probabilities of this many classes only, the likeliest first.
         """
         return {
             "file": str(self.file),
@@ -98,11 +99,11 @@ class Prediction:
 
 
 def find_images(paths: Iterable[Path], ignored: Ignored | None = None) -> list[Path]:
-    """The files as given, and all images in the folders among them, in the order of their names.
+    """The given files, and all images in the given folders in the order of their names.
 
     Args:
         paths: Files and folders.
-        ignored: Counts what in the folders is no image, and is left out.
+        ignored: Counts the files in the folders that are no images. They are left out.
 
     Raises:
         InputError: A path does not exist, or a folder has no image.
@@ -131,23 +132,26 @@ def predict(
     batch_size: int = 256,
     report: Callable[[str], None] | None = None,
 ) -> Generator[Prediction, None, None]:
-    """Classifies image files of any size and mode, each by itself, in their order.
+    """Classifies image files of any size and mode, each independently, in their order.
 
-    They are read while the predictions are taken: no more than two batches of them are in memory,
-    however many files there are. On the device that the run's model is on.
+    Files are read while the caller takes predictions: at most two batches of them are in memory,
+    however many files there are. The model runs on its own device.
 
     Args:
-        run: A run read back.
-        files: The images; they may have no end.
+        run: A loaded run.
+        files: The images; the iterable may be infinite.
         num_references: References listed for each image.
-        batch_size: Images at once, at most; fewer large ones. It changes no answer.
-        report: Is told a line of each file that cannot be read, and the others are classified.
+        batch_size: Most images that are classified at once; it is lowered for large images. It
+            changes no prediction.
+        report: Is called with a line about each file that cannot be read; the other files are
+            classified.
 
     Raises:
-        InputError: A file cannot be read and there is no ``report``, or an answer is no number, as
-            weights that are out of all proportion give it.
-        OutOfMemoryError: There is not the memory for an image.
+        InputError: A file cannot be read and there is no ``report``, or a prediction is not
+            finite, as with weights that are far too large.
+        OutOfMemoryError: There is too little memory for an image.
     """
+    refuse_own_transforms(run)
     batch_size = _fitting(run, batch_size)
     named: list[Path] = []
     images: list[Pixels] = []
@@ -166,21 +170,35 @@ def predict(
         yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
 
 
+def refuse_own_transforms(run: Run) -> None:
+    """Refuses a model that no image file can be made an input of.
+
+    Raises:
+        InputError: Transforms of the user's own made the images that it was trained on.
+    """
+    if run.config.own_transforms:
+        raise InputError(
+            "the model was trained on images that transforms in Python made: make them by the same "
+            "transforms, and classify them by TrainingResult.load(folder).predict(images)"
+        )
+
+
 @torch.no_grad()
 def classify(
     run: Run, files: Sequence[Path], images: Tensor, num_references: int = 5, batch_size: int = 256
 ) -> Iterator[Prediction]:
-    """The same for images in memory, uint8 (n, C, H, W) of the model's size.
+    """Classifies images in memory, uint8 (n, C, H, W) of the model's size.
 
     Args:
-        run: A run read back.
-        files: What the images are called.
+        run: A loaded run.
+        files: The names of the images.
         images: The images.
         num_references: References listed for each image.
-        batch_size: Images at once, at most; fewer large ones. It changes no answer.
+        batch_size: Most images that are classified at once; it is lowered for large images. It
+            changes no prediction.
 
     Raises:
-        InputError: An answer is no number.
+        InputError: A prediction is not finite.
     """
     batch_size = _fitting(run, batch_size)
     device = next(run.model.parameters()).device
@@ -199,25 +217,25 @@ def classify(
             raise InputError(f"{run.folder}: the model's answers are no numbers; it is broken")
         probabilities, shares = probabilities.cpu(), own.tolist()
         for i, file in enumerate(files[part]):
-            by_class = dict(zip(run.card.classes, probabilities[i].tolist(), strict=True))
+            by_class = dict(zip(run.config.classes, probabilities[i].tolist(), strict=True))
             references = listed[i] if listed else []
             yield Prediction(file, by_class, references, shares[i], images[start + i])
 
 
 def _fitting(run: Run, batch_size: int) -> int:
-    return max(1, min(batch_size, PIXELS // (run.card.height * run.card.width)))
+    return max(1, min(batch_size, PIXELS // (run.config.height * run.config.width)))
 
 
 def _decoded(
     run: Run, files: Iterable[Path], ahead: int
 ) -> Iterator[tuple[Path, Pixels | InputError]]:
-    """Each file's pixels, or why it has none; ``ahead`` files are read before their turn."""
-    size, channels = (run.card.height, run.card.width), run.card.channels
+    """Each file's pixels, or the reason why it has none; ``ahead`` files are read in advance."""
+    size, channels = (run.config.height, run.config.width), run.config.channels
 
     def read(file: Path) -> tuple[Path, Pixels | InputError]:
         try:
-            return file, decode(file, size, channels, run.card.resize, run.card.white)
-        except OutOfMemoryError:  # no fault of the image
+            return file, decode(file, size, channels, run.config.resize, run.config.white)
+        except OutOfMemoryError:  # the image is not bad
             raise
         except InputError as error:
             return file, error
@@ -244,7 +262,7 @@ def _largest_weights(
     values, indices = (weights / total.unsqueeze(1)).topk(min(count, weights.size(1)))
     listed = [
         [
-            Reference(references.names[i], run.card.classes[int(references.labels[i])], weight, i)
+            Reference(references.names[i], run.config.classes[int(references.labels[i])], weight, i)
             for weight, i in zip(row_values, row_indices, strict=True)
             if weight > 0
         ]

@@ -1,8 +1,7 @@
-"""Predictions as text, written one by one: as a table, CSV, JSON or JSON lines."""
+"""Predictions as text, one by one: a table, CSV, JSON or JSON lines."""
 
 import io
 import json
-import re
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,19 +10,19 @@ from typing import TextIO
 
 from rich.cells import cell_len, set_cell_size
 
-from pyg_agfn.csv_text import csv_row
+from pyg_agfn.csv_text import csv_row, on_one_line
 from pyg_agfn.errors import printable
 from pyg_agfn.prediction import Prediction, Reference
 
-#: Columns of a line in which a reference can be read.
+#: Fewest columns in which a reference is readable.
 REFERENCE_WIDTH = 20
 
 
 class Writer(ABC):
-    """Writes predictions as they come: each is whole, and out, before the next is asked for.
+    """Writes predictions one by one; each is complete and flushed before the next is taken.
 
     Args:
-        out: Where to.
+        out: The stream to write to.
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -34,7 +33,7 @@ class Writer(ABC):
         """Writes one prediction."""
 
     def close(self) -> None:  # noqa: B027
-        """Writes what makes the text whole, however many predictions there were."""
+        """Writes the end that completes the text, for any number of predictions."""
 
     def _put(self, text: str) -> None:
         self.out.write(text)
@@ -44,12 +43,12 @@ class Writer(ABC):
 class JsonWriter(Writer):
     """One list of :meth:`Prediction.as_json`, in ASCII.
 
-    A byte of a file's name that is no UTF-8 is half of a surrogate pair there, from which
-    ``os.fsencode`` makes the byte again.
+    A byte of a file name that is not UTF-8 is written as half of a surrogate pair. ``os.fsencode``
+    turns it back into the byte.
 
     Args:
-        out: Where to.
-        top: Probabilities of this many classes only.
+        out: The stream to write to.
+        top: Write the probabilities of this many classes only.
     """
 
     def __init__(self, out: TextIO, top: int | None = None) -> None:
@@ -67,7 +66,7 @@ class JsonWriter(Writer):
 
 
 class JsonLinesWriter(JsonWriter):
-    """The same, an object a line: what is read of it is valid wherever it ends."""
+    """One JSON object a line: the lines that are read are valid wherever the text ends."""
 
     def write(self, prediction: Prediction) -> None:
         self._put(json.dumps(prediction.as_json(self.top)) + "\n")
@@ -79,14 +78,14 @@ class JsonLinesWriter(JsonWriter):
 class CsvWriter(Writer):
     """``file``, ``class``, ``margin``, a column ``p(NAME)`` for each class, and ``references``.
 
-    With ``top``, columns ``class 1``, ``p 1``, ``class 2`` ... in the place of each class's. The
-    text is UTF-8, but for the bytes of a file's name that are none: these are the name's own. A
-    terminal is shown an escape in their place.
+    With ``top`` there are columns ``class 1``, ``p 1``, ``class 2`` ... in place of one for each
+    class. The text is UTF-8. Bytes of a file name that are not UTF-8 are written as they are; a
+    terminal gets an escape in their place.
 
     Args:
-        out: Where to.
+        out: The stream to write to.
         classes: Names of the classes.
-        top: Probabilities of this many classes only.
+        top: Write the probabilities of this many classes only.
     """
 
     def __init__(self, out: TextIO, classes: Sequence[str], top: int | None = None) -> None:
@@ -114,19 +113,18 @@ class CsvWriter(Writer):
     def _text(self, text: str) -> str:
         if not self.bytes_as_they_are:
             return printable(text, len(text))
-        # All but bytes that are no UTF-8, which Python keeps as these halves of surrogate pairs.
-        return re.sub("[^\udc80-\udcff]+", lambda m: printable(m[0], len(m[0])), text)
+        return on_one_line(text)
 
 
 class TableWriter(Writer):
-    """A line an image: its two likeliest classes, and as many references as there is room for.
+    """One line for each image: its two likeliest classes, and as many references as fit.
 
     Args:
-        out: Where to.
-        files: What the images are called; the column is as wide as the longest.
+        out: The stream to write to.
+        files: The names of the images; the column is as wide as the longest.
         classes: Names of the classes.
-        width: Columns of a line; names lose their middle to fit. None for no limit.
-        own_line: Put the references into a second line.
+        width: Columns of a line; the middle of long names is left out. None for no limit.
+        own_line: Put the references on a line of their own.
     """
 
     def __init__(
@@ -177,7 +175,7 @@ class TableWriter(Writer):
 
 
 def listed(references: Sequence[Reference], width: int | None = None) -> str:
-    """References in a line of ``width`` columns, and how many there was no room for."""
+    """References in a line of ``width`` columns, and the number of those that do not fit."""
     text = ""
     for i, reference in enumerate(references):
         shown = f" ({printable(reference.label)}) {reference.weight:.1%}"
@@ -194,7 +192,7 @@ def listed(references: Sequence[Reference], width: int | None = None) -> str:
 
 
 def cut_middle(text: str, width: int) -> str:
-    """Text of at most ``width`` columns of a terminal; the ends tell names apart best."""
+    """The text cut to ``width`` columns of a terminal. Both ends stay: they distinguish names."""
     if cell_len(text) <= width:
         return text
     head = (width - 1) // 3

@@ -1,40 +1,10 @@
-"""Draws the learning curves of several runs into one picture."""
+"""Draws the learning curves of several runs into one picture.
 
-from pathlib import Path
+The same as ``pyg-agfn curves``.
+"""
 
-from pyg_agfn.cli import OneLineParser, run_script
-from pyg_agfn.output_files import check_output_file, refuse_existing
-from pyg_agfn.run_folder import load_run
-from pyg_agfn.visualization.learning_curves import (
-    bank_accuracy,
-    plot_learning_curves,
-    read_history,
-)
-from pyg_agfn.visualization.picture_file import check_ending
-from pyg_agfn.visualization.run_titles import run_titles
-
-
-def main() -> int:
-    """Draws what the command line asks for; returns the exit code."""
-    parser = OneLineParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
-    parser.add_argument("--out", type=Path, required=True, help="picture, a .png, .svg or .pdf")
-    parser.add_argument("--overwrite", action="store_true", help="replace it if it is there")
-    parser.add_argument("--title", default="")
-    arguments = parser.parse_args()
-    check_ending(arguments.out)
-    if not arguments.overwrite:
-        refuse_existing([arguments.out], "--out")
-    check_output_file(arguments.out, "--out")
-    runs = [load_run(folder) for folder in arguments.runs]
-    titles = run_titles(runs)
-    histories = {title: read_history(run.folder) for title, run in zip(titles, runs, strict=True)}
-    found = {title: bank_accuracy(run.folder) for title, run in zip(titles, runs, strict=True)}
-    bank = {title: accuracy for title, accuracy in found.items() if accuracy is not None}
-    plot_learning_curves(histories, arguments.out, arguments.title, bank)
-    print(f"written: {arguments.out}")
-    return 0
-
+from pyg_agfn.cli import run_script
+from pyg_agfn.commands.curves import main
 
 if __name__ == "__main__":
     run_script("plot_learning_curves.py", main)

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -6,23 +7,34 @@ import pytest
 import torch
 
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.registry import BACKBONES, DATASETS, METHODS, PROTOCOLS
 
-# Test processes run side by side, each and those that it starts with one thread.
+# Test processes run in parallel; each has one thread, and so have those that it starts.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
 def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Decoded images go to a folder of the test's own."""
+    """The cache of decoded images is a folder of the test."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("PYG_AGFN_CACHE", str(folder))
     return folder
 
 
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Forgets in the end whatever a test has registered."""
+    before = [(registry, set(registry)) for registry in (METHODS, DATASETS, BACKBONES, PROTOCOLS)]
+    yield
+    for registry, names in before:
+        for name in set(registry) - names:
+            registry.unregister(name)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> ImageDataset:
-    """60 images of 8x8 in three classes that a glance tells apart: bright rows."""
+    """60 images of 8x8 in three classes that are easy to classify: bright rows."""
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     images = rng.integers(0, 60, (60, 1, 8, 8), dtype=np.uint8)

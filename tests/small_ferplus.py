@@ -1,4 +1,4 @@
-"""A split of FERPlus in its official layout, of a few made faces."""
+"""A split of FERPlus in its official layout, with a few artificial faces."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from PIL import Image
 def write_ferplus(
     folder: Path, faces: Iterable[np.ndarray], votes: Iterable[Sequence[int]], first: int = 0
 ) -> None:
-    """Images from ``fer0000000.png`` on, or from another number, and their ``label.csv``."""
+    """Writes images from ``fer0000000.png`` on, or from another number, and their ``label.csv``."""
     folder.mkdir(parents=True)
     with (folder / "label.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -1,10 +1,10 @@
-"""Options of a run of about a second, which several tests train."""
+"""Options of a run of about a second that several tests train."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.merge_options import merge_options
 
 #: For a few images of 12x12.
 TINY_BASELINE: dict[str, Any] = {"backbone": "small-cnn", "image_size": 12, "batch_size": 8}
@@ -20,7 +20,7 @@ def small_run(out: Path, **given) -> TrainOptions:
         "feature_dim": 16,
         "eval_draws": 1,
         "bank_size": 64,
+        "batch_size": 128,
     }
-    own = {name: value for name, value in small.items() if name not in given}
-    # By replace(), as a method without a graph would refuse some of them.
-    return dataclasses.replace(TrainOptions.for_dataset("digits", out=out, **given), **own)
+    # Methods without a graph would refuse some of them.
+    return merge_options({"dataset": "digits", "out": out, **small, **given}, refuse=False)

@@ -4,7 +4,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from pyg_agfn.cli import OneLineParser, make_console, run_script
+from pyg_agfn.cli import OneLineParser, make_console, run_script, warn
 from pyg_agfn.errors import InputError, InterruptedRunError
 
 
@@ -74,3 +74,26 @@ def test_the_console_escapes_what_does_not_print(capsys):
 def test_the_console_shows_names_as_they_are(capsys):
     make_console().print("[red]:cat:[/x]", highlight=False)
     assert capsys.readouterr().out == "[red]:cat:[/x]\n"
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "matplotlib.figure", "bokeh.embed", "openTSNE"])
+def test_a_missing_package_of_an_extra_is_one_line(package, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package.split(".")[0], None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert exit_code(raising(ModuleNotFoundError("no", name=package))) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("some.py: error: ")
+    assert line.endswith('which is not installed: pip install "pyg_agfn[plots]"\n')
+
+
+def test_another_missing_package_is_a_traceback():
+    with pytest.raises(ModuleNotFoundError):
+        run_script("some.py", raising(ModuleNotFoundError("no", name="torch")))
+
+
+def test_of_several_processes_one_warns(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["scripts/some.py"])
+    warn("a\x1bb")
+    monkeypatch.setenv("RANK", "1")
+    warn("again")
+    assert capsys.readouterr().err == "some.py: a\\x1bb\n"

@@ -9,8 +9,10 @@ from pathlib import Path
 import yaml
 from packaging.version import Version
 
+from pyg_agfn.extras import OPTIONAL
+
 ROOT = Path(__file__).parents[1]
-#: conda-forge's name for a PyPI package, where it is another one.
+#: conda-forge's name for a PyPI package, if it differs.
 CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "openTSNE": "opentsne",
@@ -18,15 +20,21 @@ CONDA_NAMES = {
     "torch-geometric": "pytorch_geometric",
     "torch-scatter": "pytorch_scatter",
 }
-#: The package that an imported module comes from, where it is called otherwise.
+#: The package of an imported module, if its name differs.
 MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "torch_geometric": "torch-geometric"}
 
 
 def requirements() -> dict[str, list[str]]:
     """Lists of requirements in pyproject.toml (tomllib is not in Python 3.10)."""
     text = (ROOT / "pyproject.toml").read_text()
-    lists = re.findall(r"^(dependencies|scatter|dev) = \[(.*?)\]$", text, re.M | re.S)
-    return {name: re.findall(r'"([^"]+)"', body) for name, body in lists}
+    names = "dependencies|plots|reproduce|scatter|dev"
+    lists = re.findall(rf"^({names}) = \[(.*?)\]$", text, re.M | re.S)
+    found = {name: re.findall(r'"([^"]+)"', body) for name, body in lists}
+    # An extra may be made of others: "pyg_agfn[plots]".
+    return {
+        name: [line for line in lines if not line.startswith("pyg_agfn[")]
+        for name, lines in found.items()
+    }
 
 
 def split(requirement: str) -> tuple[str, str]:
@@ -59,13 +67,26 @@ def test_what_the_package_imports_is_required_and_nothing_else():
                     imported.add(node.module.split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"pyg_agfn"}
     names = {MODULES.get(module, module) for module in third_party}
-    assert names == {split(line)[0] for line in requirements()["dependencies"]}
+    needed = requirements()
+    assert names == {split(line)[0] for line in needed["dependencies"] + needed["plots"]}
+
+
+def test_packages_of_extras_are_those_that_a_line_names():
+    needed = requirements()
+    for package, (_, extra) in OPTIONAL.items():
+        assert package in {split(line)[0] for line in needed[extra]}
+    assert {split(line)[0] for line in needed["plots"]} == {*OPTIONAL}
+
+
+def test_dev_installs_every_extra_that_is_used():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert re.search(r'^dev = \["pyg_agfn\[plots,reproduce\]",', text, re.M)
 
 
 def test_what_is_installed_is_allowed():
     # `make test-lowest` leaves this file; without the comparison it could test newer versions.
     lowest = (Path(sys.prefix) / "lowest.txt").exists()
-    for name, bound in map(split, requirements()["dependencies"]):
+    for name, bound in map(split, requirements()["dependencies"] + requirements()["plots"]):
         installed, declared = Version(metadata.version(name)), Version(bound.removeprefix(">="))
         installed = Version(installed.public)  # without "+cpu"
         assert installed == declared if lowest else installed >= declared, name

@@ -1,4 +1,4 @@
-"""What is drawn for one purpose has nothing to do with which labels are wrong, at the same seed."""
+"""Draws for one purpose are independent of which labels are wrong, at the same seed."""
 
 import itertools
 from typing import get_args
@@ -21,8 +21,8 @@ EXPECTED = range(15, 66)
 def first_images(seed: int, labels: torch.Tensor) -> torch.Tensor:
     images = np.zeros((N, 1, 1, 1), np.uint8)
     data = ImageDataset(images, labels.numpy(), ["a", "b", "c"], [str(i) for i in range(N)])
-    _, _, index = next(iter(Batches(data, DRAWN, torch.device("cpu"), shuffle=True, seed=seed)))
-    return index
+    batches = Batches(data, DRAWN, torch.device("cpu"), shuffle=True, seed=seed)
+    return next(iter(batches)).index
 
 
 def members(seed: int, labels: torch.Tensor) -> torch.Tensor:

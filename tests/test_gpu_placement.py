@@ -1,8 +1,8 @@
-"""Every tensor of a step and of a measurement lies where the others do, on a GPU too.
+"""All tensors of a step and of a measurement are on one device, also on a GPU.
 
-No GPU is needed: fake tensors have a device and a shape and no numbers, and an operation on two
-devices raises as it would on a GPU. What is chosen by numbers cannot be followed, so counting wrong
-labels is left out, as are the backward passes.
+No GPU is needed: fake tensors have a device and a shape but no numbers, and an operation on two
+devices raises as on a GPU. Code that depends on numbers cannot be followed. So the estimate of
+wrong labels is left out, and so are the backward passes.
 """
 
 import dataclasses
@@ -15,15 +15,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import Bank, ClassSorted, Shuffled, Single, extract_features
+from pyg_agfn.methods import TrainingBatch
 from pyg_agfn.methods.neighbor_correction import NeighborLabelCorrection
 from pyg_agfn.nn import AGFN, AGFNClassifier, ReferenceBank, choose_references
-from pyg_agfn.reproduction.grid import ROWS, grid
-from pyg_agfn.run_folder import BEST
+from pyg_agfn.registry import METHODS
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.fit import choose_objective, describe_model
+from pyg_agfn.training.fit import describe_model, make_method
 from pyg_agfn.transforms import PoissonEdges, ThresholdEdges
 
 pytestmark = [
@@ -37,7 +36,7 @@ GPU = torch.device("cuda", 0)
 
 
 class OnGPU:
-    """What a step asks of Fabric."""
+    """The part of Fabric that a step uses."""
 
     device = GPU
 
@@ -46,7 +45,7 @@ class OnGPU:
         return torch.autocast("cuda", enabled=False)
 
     @staticmethod
-    def backward(loss: torch.Tensor, inputs: list[torch.nn.Parameter]) -> None:
+    def backward(loss: torch.Tensor, inputs: list[torch.nn.Parameter], retain_graph: bool) -> None:
         assert loss.device == GPU
         for parameter in inputs:
             parameter.grad = torch.zeros_like(parameter)
@@ -58,15 +57,15 @@ def gpu(monkeypatch):
         self.noise_rates[0] = 0.2
 
     monkeypatch.setattr(NeighborLabelCorrection, "estimate_noise_rate", estimate)
-    # A copy of a tensor, as the averaged teacher makes, stays in the mode that it is of.
+    # A copy of a fake tensor, as the averaged teacher makes it, stays in the mode of the tensor.
     monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda self, memo: self, raising=False)
     with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True) as mode:
         yield mode
 
 
-def options_of(row: str, **given) -> TrainOptions:
+def options_of(method: str, **given) -> TrainOptions:
     base = TrainOptions.for_dataset("digits", feature_dim=32, batch_size=16, pretrain_epochs=1)
-    return dataclasses.replace(grid("table-1", base, (row,), [0])[0], **given)
+    return dataclasses.replace(base.for_method(method), **given)
 
 
 def build(options: TrainOptions, data: ImageDataset):
@@ -76,42 +75,40 @@ def build(options: TrainOptions, data: ImageDataset):
 
 @pytest.mark.parametrize("room", [0, 1 << 40], ids=["images on the host", "images on the GPU"])
 @pytest.mark.parametrize(
-    ("row", "given"),
+    ("method", "given"),
     [
-        *((row, {}) for row in ROWS),
+        *((method, {}) for method in METHODS),
         ("agfn", {"descent": "joint", "samples": 3, "loss": "squared-error"}),
-        (BEST, {"heads": "both"}),
-        (BEST, {"heads": "graph", "samples": 2}),
-        (BEST, {"judges": "both"}),
-        (BEST, {"judges": "teacher", "memory": 0}),
-        (BEST, {"correct_at_most": 0.3, "teacher": 0.0, "augment": True}),
+        ("agfn-nlc", {"classifier_inputs": "both"}),
+        ("agfn-nlc", {"classifier_inputs": "graph", "samples": 2}),
+        ("agfn-nlc", {"label_source": "both"}),
+        ("agfn-nlc", {"label_source": "teacher", "memory_size": 0}),
+        ("agfn-nlc", {"max_share": 0.3, "teacher_decay": 0.0, "augment": True}),
     ],
 )
-def test_a_step_keeps_to_the_device(gpu, tiny, monkeypatch, row, given, room):
+def test_a_step_keeps_to_the_device(gpu, tiny, monkeypatch, method, given, room):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (room, room))
-    options = options_of(row, **given)
+    options = options_of(method, **given)
     model = build(options, tiny)
-    objective = choose_objective(options, options.method[0])
-    objective.begin(model, len(tiny))
-    batches = Batches(
-        tiny, 16, GPU, shuffle=True, augmented=options.augment, mirrored=objective.mirrored
-    )
+    trained = make_method(options)
+    trained.setup(model, len(tiny))
+    batches = tiny.batches(16, GPU, shuffle=True, augmented=options.augment, views=trained.views)
     assert (batches.images.device == GPU) == bool(room)
-    descent = CoordinateDescent(OnGPU(), model, objective, options, num_steps=100)
-    for epoch, (images, labels, index) in zip((1, 2, 2), batches, strict=False):
-        if isinstance(model, AGFNClassifier):
-            model.agfn.use_graph = epoch > 1
-        assert images.device == labels.device == GPU
-        step = descent.step(images, labels, index, epoch)
-        assert [tensor.device for tensor in step] == [GPU] * 3
+    descent = CoordinateDescent(OnGPU(), model, trained, options, num_steps=100)
+    for epoch, batch in zip((1, 2, 2), batches, strict=False):
+        assert {x.device for x in (batch.images, batch.labels, *batch.views.values())} == {GPU}
+        out = descent.step(
+            TrainingBatch(batch.images, batch.labels, batch.index, batch.views, epoch)
+        )
+        assert {x.device for x in (out.loss, out.logits, out.targets)} == {GPU}
 
 
-@pytest.mark.parametrize("row", ["baseline", "threshold-gcn", "agfn", BEST])
-def test_every_protocol_keeps_to_the_device(gpu, tiny, monkeypatch, row):
+@pytest.mark.parametrize("method", ["baseline", "threshold-gcn", "agfn", "agfn-nlc"])
+def test_every_protocol_keeps_to_the_device(gpu, tiny, monkeypatch, method):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 40, 1 << 40))
-    options = options_of(row)
+    options = options_of(method)
     model = build(options, tiny)
-    features = extract_features(model, Batches(tiny, 16, GPU))
+    features = extract_features(model, tiny.batches(16, GPU))
     labels = tiny.labels.to(GPU)
     bank = None
     if isinstance(model, AGFNClassifier):

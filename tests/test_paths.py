@@ -1,4 +1,4 @@
-"""Functions that take a path take text as well, and name what is no path."""
+"""Functions that take a path also take text, and name an argument that is not a path."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,14 @@ from pyg_agfn.datasets.lists import read_lines
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import find_images
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.run_files import read_json
-from pyg_agfn.run_folder import load_answers, load_run
+from pyg_agfn.runs.folder import load_answers, load_run
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.run import make_run_folder
 from pyg_agfn.visualization.learning_curves import read_history
 from pyg_agfn.visualization.picture_file import check_ending
 
-#: Each ends in an error that names the path, as there is nothing at it.
+#: Each ends in an error that names the path, because nothing exists there.
 READERS: dict[str, Callable[[object], object]] = {
     "FERPlus": FERPlus,
     "RAFDB": RAFDB,
@@ -84,6 +84,6 @@ def test_images_are_cached_in_a_folder_given_as_text(tmp_path, tiny):
 
 
 def test_a_device_may_be_text(tiny):
-    images, labels, _ = next(iter(Batches(tiny, 8, "cpu")))
+    images, labels, _, _ = next(iter(Batches(tiny, 8, "cpu")))
     assert images.shape == (8, 1, 8, 8)
     assert labels.device == torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What README and docs show is so: Python blocks run, commands parse, named things are there."""
+"""README and docs are right: Python blocks run, commands parse, and everything named exists."""
 
 import argparse
 import importlib
@@ -9,32 +9,35 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_agfn.training.options import DatasetName, merge_options
+from pyg_agfn.commands import audit, reproduce, train
+from pyg_agfn.registry import DATASETS
+from pyg_agfn.training.command_line import OptionParser
+from pyg_agfn.training.merge_options import merge_options
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-TRAINERS = ("train_pyg.py", "reproduce.py")  # what trains reads its own options by TrainOptions
+TRAINERS = ("train_pyg.py", "reproduce.py")  # scripts that train read their options by TrainOptions
 
 
 class ParsedError(BaseException):
-    """Stops a script that has read its command line."""
+    """Stops a script after it has read its command line."""
 
 
 def spans(text: str) -> list[str]:
-    """Code within sentences; a line break in it counts as a space."""
+    """Code within sentences. A line break in it counts as a space."""
     return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
 
 
 def command_lines(text: str) -> list[str]:
-    """Each simple command that is shown, in blocks, in indented lines and within sentences."""
+    """Each simple command in blocks, in indented lines and within sentences."""
     lines = [line for kind, body in FENCE.findall(text) if not kind for line in body.splitlines()]
     lines += re.findall(r"^ {4,}((?:scripts|benchmarks|make|python|torchrun)\b.*)$", text, re.M)
     lines += spans(text)
@@ -42,7 +45,7 @@ def command_lines(text: str) -> list[str]:
 
 
 def script_commands() -> list[tuple[Path, tuple[str, ...]]]:
-    """Scripts and their arguments, without the names alone."""
+    """Scripts with their arguments; names without arguments are left out."""
     found = {}
     for text in TEXTS.values():
         for line in command_lines(text):
@@ -58,7 +61,7 @@ def script_commands() -> list[tuple[Path, tuple[str, ...]]]:
 
 
 def path_of(script: str) -> Path:
-    """A script by its path, or by its name alone."""
+    """A script by its path, or by its name."""
     return ROOT / script if "/" in script else ROOT / "scripts" / script
 
 
@@ -69,14 +72,20 @@ def run(monkeypatch: pytest.MonkeyPatch, script: Path, arguments: tuple[str, ...
     runpy.run_path(str(script), run_name="__main__")
 
 
-def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> argparse.Namespace:
+def parse(monkeypatch, script: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
     """What a script's own parser makes of its command line."""
     parse_args = argparse.ArgumentParser.parse_args
 
     def stop(self, args=None, namespace=None):
-        raise ParsedError(parse_args(self, args, namespace))
+        raise ParsedError(vars(parse_args(self, args, namespace)))
+
+    def stop_trainer(given, refuse=True):
+        raise ParsedError(given)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(train, "resume_of", stop_trainer)
+    monkeypatch.setattr(reproduce, "options_of", stop_trainer)
+    monkeypatch.setattr(audit, "options_of", stop_trainer)
     with pytest.raises(ParsedError) as parsed:
         run(monkeypatch, script, arguments)
     return parsed.value.args[0]
@@ -87,7 +96,7 @@ def options() -> dict[str, list[argparse.Action]]:
     """Every option of every script and benchmark, by its flag."""
     found: dict[str, list[argparse.Action]] = {}
 
-    def stop(self, args=None, namespace=None):
+    def stop(self, args=None, namespace=None, **settings):
         for flag, action in self._option_string_actions.items():
             found.setdefault(flag, []).append(action)
         raise ParsedError
@@ -95,8 +104,9 @@ def options() -> dict[str, list[argparse.Action]]:
     scripts = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+        patch.setattr(OptionParser, "parse_args", stop)
         for script in scripts:
-            if "parse_args" in script.read_text("utf-8") or script.name in TRAINERS:
+            if "parse_args" in script.read_text("utf-8") or script.parent.name == "scripts":
                 with pytest.raises(ParsedError):
                     run(patch, script, ())
     return found
@@ -111,7 +121,7 @@ def options() -> dict[str, list[argparse.Action]]:
         if kind == "python"
     ],
 )
-def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch):
+def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch, registries):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "block", "exec"), {"__name__": "__main__"})
 
@@ -122,12 +132,12 @@ def test_python_blocks_run_as_they_stand(code, tmp_path, monkeypatch):
 )
 def test_commands_parse(script, arguments, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    if "parse_args" not in script.read_text("utf-8") and script.name not in TRAINERS:
+    if "parse_args" not in script.read_text("utf-8") and script.parent.name != "scripts":
         assert not arguments
         return
     parsed = parse(monkeypatch, script, arguments)
     if script.name in TRAINERS:
-        given = {k: v for k, v in vars(parsed).items() if k not in ("resume", "config")}
+        given = {k: v for k, v in parsed.items() if k not in ("resume", "config")}
         merge_options(given)
 
 
@@ -159,7 +169,7 @@ def test_options_exist_and_take_what_they_are_given(name, options):
 
 
 def anchors(text: str) -> set[str]:
-    """The headings of a document as GitHub's links name them."""
+    """The anchors that GitHub gives to the headings of a document."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -187,8 +197,8 @@ def test_links_files_and_tests_that_are_named_exist(name):
             assert pydoc.locate(code) is not None, code
 
 
-def test_the_readme_says_where_everything_is():
-    section = TEXTS["README.md"].split("## Where things are")[1]
+def test_a_page_says_where_everything_is():
+    section = TEXTS["docs/package.md"].split("# Where things are")[1]
     rows = [row.split("|")[1:3] for row in re.findall(r"^\|.*\|$", section, re.M)]
     places = {spans(place)[0]: spans(what) for place, what in rows if spans(place)}
     scripts = {path.name for path in (ROOT / "scripts").glob("*.py")}
@@ -201,9 +211,11 @@ def test_the_readme_says_where_everything_is():
             assert hasattr(module, name), f"{package}: {name}"
 
 
-def test_the_readme_has_every_data_set():
-    table = TEXTS["README.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(get_args(DatasetName))
+def test_a_page_has_every_data_set():
+    table = (
+        TEXTS["docs/command_line.md"].split("| `--dataset` | `--root` holds |")[1].split("\n\n")[0]
+    )
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(DATASETS)
 
 
 def test_commands_for_own_images_run(tmp_path, monkeypatch):
@@ -215,10 +227,10 @@ def test_commands_for_own_images_run(tmp_path, monkeypatch):
             pixels = rng.integers(0, 255, (12, 12), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
     small = "--epochs 2 --pretrain-epochs 1 --backbone small-cnn --image-size 12 --batch-size 2"
-    small += " --feature-dim 16 --eval-draws 1 --bank-size 4 --memory 16"
+    small += " --feature-dim 16 --eval-draws 1 --bank-size 4 --memory-size 16"
 
     def run_all(name: str, *more: str, runs: str = "runs/…") -> int:
-        """Every command with that script which needs no other data; how many these are."""
+        """Runs every command of a script that needs no other data; returns their number."""
         count = 0
         for script, arguments in script_commands():
             if script.name == name and any(a in ("photos", runs) for a in arguments):

@@ -1,4 +1,4 @@
-"""Rows and images of a data set that cannot be used: all of them reported, or gone on without."""
+"""Rows and images of a data set that cannot be used: all of them reported, or left out."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,10 +54,10 @@ class BadDataError(InputError):
     def __init__(self, items: Sequence[BadItem]) -> None:
         self.items = items
         if len(items) == 1:
-            super().__init__(f"{items[0]}; mend it, or --skip-bad goes on without it")
+            super().__init__(f"{items[0]}; fix it, or --skip-bad continues without it")
             return
         lines = [
-            f"{len(items)} rows or images are bad; mend them, or --skip-bad goes on without them:",
+            f"{len(items)} rows or images are bad; fix them, or --skip-bad continues without them:",
             *(f"  {item}" for item in items[:SHOWN]),
         ]
         if len(items) > SHOWN:
@@ -70,7 +70,7 @@ class BadData:
     """Gathers what is wrong with a data set while it is read.
 
     Args:
-        skip: Go on without it; else :meth:`settle` raises.
+        skip: Continue without it; else :meth:`raise_if_any` raises.
     """
 
     def __init__(self, skip: bool = False) -> None:
@@ -96,11 +96,11 @@ class BadData:
             self.add(reason, listed[i].source, listed[i].row, files[i])
         return [image for i, image in enumerate(listed) if i not in unreadable]
 
-    def settle(self) -> None:
+    def raise_if_any(self) -> None:
         """Ends the reading.
 
         Raises:
-            BadDataError: Something is bad, and nobody said to go on without it.
+            BadDataError: Something is bad, and is not to be left out.
         """
         if self.items and not self.skip:
             raise BadDataError(self.items)

@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.datasets.reader import register_dataset
 
 
 class Digits(ImageDataset):
@@ -46,3 +47,9 @@ class Digits(ImageDataset):
             [str(digit) for digit in range(10)],
             [f"digits/{row:04d}" for row in chosen],
         )
+
+
+@register_dataset("digits", needs_root=False, options=("image_size",))
+def read_digits(split: str, image_size: int | None = None) -> Digits:
+    """:class:`Digits` by the options of a run."""
+    return Digits(split == "train", image_size)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from pyg_agfn.choices import LabelMode as LabelMode
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
@@ -14,10 +15,10 @@ from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Pixels, Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
+from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
-LabelMode = Literal["plurality", "majority"]
 
 CLASSES = (
     "neutral",
@@ -105,7 +106,7 @@ class FERPlus(ImageDataset):
                 "fer2013.csv with fer2013new.csv"
             )
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         kept = {image.name for image in readable}
         dropped = dict.fromkeys(row.name for row in rows if row.name not in kept)
         super().__init__(
@@ -116,6 +117,24 @@ class FERPlus(ImageDataset):
             skipped=bad.items,
             set_aside=[*(f"{FOLDERS[split]}/{name}" for name in dropped), *others],
         )
+
+
+@register_dataset(
+    "ferplus",
+    splits=("valid", "test"),
+    options=("image_size", "resize", "cache", "skip_bad", "label_mode"),
+)
+def read_ferplus(
+    split: Split,
+    root: Path,
+    image_size: int | None = None,
+    resize: Resize = "stretch",
+    cache: Path | None = None,
+    skip_bad: bool = False,
+    label_mode: LabelMode = "plurality",
+) -> FERPlus:
+    """:class:`FERPlus` by the options of a run."""
+    return FERPlus(root, split, image_size, cache, label_mode, skip_bad, resize)
 
 
 def _images_of_other_splits(root: Path, split: Split) -> list[str]:
@@ -148,7 +167,7 @@ def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadDat
         elif label is not None and first == row:
             listed.append(Listed(name, label, str(source), row))
     if not listed:
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(f"{source}: no image has a label in one of the eight classes")
     return listed
 

@@ -72,7 +72,7 @@ def cached_images(
             that most have.
         channels: 1 for grey, 3 for RGB.
         cache_dir: Folder for the array.
-        unreadable: Is told of each file that cannot be read: its position and the reason. The
+        unreadable: Receives the position and the reason of each file that cannot be read. The
             array is without it then; at the next call such files are tried again, and no other.
         resize: How images of another shape are brought to ``size``.
         white: What is white in images of more than 8 bits.
@@ -114,7 +114,7 @@ def cached_images(
     bad = BadData(skip=unreadable is not None)
     for i, reason in found.unreadable.items():
         bad.add(reason, image=files[i])
-    bad.settle()
+    bad.raise_if_any()
     if unreadable is not None:
         unreadable.update(found.unreadable)
     return found.images
@@ -154,7 +154,7 @@ def cached_array(
         count: Number of rows.
         make: Gives each row, or the reason why there is none.
         cache_dir: Folder for the array.
-        still_holds: Asked about an array that was found; if not, it is made anew.
+        still_holds: Asked about an array that was found; if not, it is made again.
 
     Raises:
         InputError: The cache folder is full or cannot be written.

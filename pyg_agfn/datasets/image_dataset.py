@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyg_agfn.datasets.bad_data import BadData, BadItem
+from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.image_pixels import UNKNOWN_WHITE
 from pyg_agfn.datasets.label_list import LabelList, read_noise_file
 from pyg_agfn.datasets.label_notation import Notation
+from pyg_agfn.datasets.labels import check_labels, fingerprint
 from pyg_agfn.datasets.noise import inject_label_noise
 from pyg_agfn.errors import InputError
 
@@ -30,6 +32,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         skipped: Rows and images that were bad, and are left out.
         set_aside: Names of other images of the data set: of another part, without a label, or bad.
             Lists may name them.
+        every_class: Whether each class must have an image; images to measure on may lack some.
 
     Raises:
         InputError: There is no image, or a class without one; not one label and name for each
@@ -38,6 +41,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     #: Whose the true labels are, in messages.
     label_origin = "the data set's"
+    #: Whether the images are made by transforms of the user's own.
+    own_transforms = False
+    #: Whether the images are floats, which are used as they are.
+    are_floats = False
     #: Lines about the images that the user should read before they are used.
     notes: Sequence[str] = ()
     #: What is white in those of more than 8 bits; new images are to be read by the same.
@@ -51,6 +58,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         names: Sequence[str],
         skipped: Sequence[BadItem] = (),
         set_aside: Sequence[str] = (),
+        every_class: bool = True,
     ) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
@@ -68,25 +76,24 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
                 f"{type(self).__name__}: {len(self.images)} images with {len(self.labels)} labels "
                 f"and {len(self.names)} names; each image needs one of both"
             )
-        found = self.labels.tolist() or [0]
-        if min(found) < 0 or max(found) >= self.num_classes:
-            raise InputError(
-                f"{type(self).__name__}: labels must be 0 to {self.num_classes - 1}, got "
-                f"{min(found)} to {max(found)}"
-            )
-        counts = torch.bincount(self.labels, minlength=self.num_classes)
-        missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
-        if missing:
-            without = f" ({len(skipped)} bad ones are left out)" if skipped else ""
-            raise InputError(
-                f"{type(self).__name__}: no image of class {', '.join(missing)} among "
-                f"{len(self.names)}{without}; every class needs at least one"
-            )
+        name, num_skipped = type(self).__name__, len(self.skipped)
+        check_labels(name, self.labels, self.classes, num_skipped, every_class)
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
         return len(self.classes)
+
+    @property
+    def num_images(self) -> int:
+        """Number of images n."""
+        return len(self.names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of each image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     @property
     def wrong_labels(self) -> Tensor:
@@ -98,6 +105,27 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.images[index], int(self.labels[index])
+
+    def batches(
+        self,
+        batch_size: int,
+        device: torch.device | str,
+        shuffle: bool = False,
+        seed: int = 0,
+        views: Sequence[str] = (),
+        workers: int = 0,
+        augmented: bool = False,
+    ) -> Batches:
+        """Passes over the images; see :class:`~pyg_agfn.datasets.batches.Batches`."""
+        return Batches(self, batch_size, device, shuffle, augmented, seed, views, workers)
+
+    def fingerprint(self) -> str:
+        """Of which images these are, in which order, and of their labels."""
+        return fingerprint(self.images.shape, self.classes, self.names, self.labels)
+
+    def pixels(self, index: Tensor) -> Tensor:
+        r"""These images as they are stored, ``uint8`` :math:`(N, C, H, W)`."""
+        return self.images[index]
 
     def subset(self, indices: Tensor) -> "ImageDataset":
         """These images only, in this order, copied into memory."""

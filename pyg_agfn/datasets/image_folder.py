@@ -19,6 +19,7 @@ from pyg_agfn.datasets.image_listing import (
 )
 from pyg_agfn.datasets.image_pixels import Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
+from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
@@ -97,7 +98,7 @@ class ImageFolder(ImageDataset):
             files, image_size, channels, cache_dir, unreadable, resize, survey.white
         )
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         super().__init__(
             images,
             [image.label for image in readable],
@@ -119,6 +120,19 @@ class ImageFolder(ImageDataset):
             )
         if self.ignored:
             self.notes.append(str(self.ignored))
+
+
+@register_dataset("folder", options=("image_size", "resize", "cache", "skip_bad"))
+def read_folder(
+    split: Split,
+    root: Path,
+    image_size: int | None = None,
+    resize: Resize = "stretch",
+    cache: Path | None = None,
+    skip_bad: bool = False,
+) -> ImageFolder:
+    """:class:`ImageFolder` by the options of a run."""
+    return ImageFolder(root, split, image_size, cache, skip_bad, resize)
 
 
 class _Classes(NamedTuple):

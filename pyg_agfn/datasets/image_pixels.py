@@ -1,21 +1,18 @@
 """Pixels of any mode that Pillow has, as uint8 of one kind: the right way up, of one size."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from pyg_agfn.choices import Resize as Resize
 from pyg_agfn.errors import InputError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Side of a square, or height and width; None leaves an image as large as it is.
 Size = int | tuple[int, int] | None
-
-#: How an image of another shape is brought to a size: stretched; cut to the largest part of that
-#: shape in its centre; or whole, between black bars.
-Resize = Literal["stretch", "crop", "pad"]
 
 #: Values that are white where pixels are whole numbers of more than 8 bits, or floats.
 WHITE_INTEGERS = (255, 1023, 4095, 16383, 65535)

@@ -8,6 +8,7 @@ kaiwang960112/Challenge-condition-FER-dataset), those of AGFN's authors
 (``train train_00001_aligned.jpg 4``; X-Lab-CN/AGBFN), and CIFAR-10N's as ``path class``.
 """
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -94,7 +95,7 @@ def read_noise_file(
             counted.
         notation: How labels are written: ``"names"``, ``"from-0"``, ``"from-1"``; ``"auto"``
             decides by the list.
-        bad: Gathers bad rows, and says whether to go on without them.
+        bad: Gathers bad rows, and says whether to continue without them.
 
     Raises:
         InputError: The file cannot be read, names no training image, or can be understood in
@@ -149,7 +150,7 @@ def read_noise_file(
                 f"{path}: names no image of this data set: it begins with "
                 f"{printable(lines[0][1], 80)!r}, the data set with {printable(names[0], 80)!r}"
             )
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(
             f"{path}: names no training image"
             + (
@@ -158,7 +159,7 @@ def read_noise_file(
                 else "; expected 'path label' a line"
             )
         )
-    bad.settle()
+    bad.raise_if_any()
     notation_text = describe_notation(meaning, classes)
     return LabelList(path, found, len(lines), matched, aside, notation_text)
 
@@ -208,7 +209,7 @@ def _entry(row: int, line: str, index: ImageNames, known_labels: set[str]) -> _E
 
     Both may hold blanks: ``happy face/1.jpg sad face``.
     """
-    candidates: list[_Entry] = []
+    candidates = _csv_entries(row, line, index, known_labels)
     gaps = list(_GAP.finditer(line)) if len(line) <= _MOST_CHARACTERS else []
     for gap in reversed(gaps[-_MOST_WORDS:]):
         if gap.start() == 0 or gap.end() == len(line):
@@ -221,6 +222,26 @@ def _entry(row: int, line: str, index: ImageNames, known_labels: set[str]) -> _E
     known = [entry for entry in candidates if entry.position is not None]
     with_label = [entry for entry in known if entry.text in known_labels or entry.text.isdecimal()]
     return next(iter(with_label or known or candidates), _Entry(row, "", None, line))
+
+
+def _csv_entries(row: int, line: str, index: ImageNames, known_labels: set[str]) -> list[_Entry]:
+    """The entry of a line of CSV with an image and a label that are known, or none.
+
+    Its cells are taken as they are: quotes, and blanks at the ends, are parts of names there. An
+    apostrophe in front may be the mark of :func:`~pyg_agfn.csv_text.csv_row`.
+    """
+    try:
+        cells = next(csv.reader([line]), []) if len(line) <= _MOST_CHARACTERS else []
+    except csv.Error:  # a byte 0, before Python 3.11
+        return []
+    if len(cells) != 2:
+        return []
+    images, labels = ((cell, cell.removeprefix("'")) for cell in cells)
+    label = next((text for text in map(composed, labels) if text in known_labels), None)
+    position = next((p for p in map(index.find, images) if p is not None), None)
+    if label is None or position is None:
+        return []
+    return [_Entry(row, cells[0], position, label)]
 
 
 def _no_label(text: str, meaning: dict[str, int], classes: Sequence[str]) -> str:

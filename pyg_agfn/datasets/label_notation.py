@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from pyg_agfn.choices import Notation as Notation
 from pyg_agfn.errors import InputError, printable
-
-#: Class names, or numbers of the classes in their order. ``auto`` decides by the list.
-Notation = Literal["auto", "names", "from-0", "from-1"]
 
 
 def choose_notation(

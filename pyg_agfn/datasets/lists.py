@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, TextIO
 
 from pyg_agfn.errors import InputError, as_path
-from pyg_agfn.run_files import check_file
+from pyg_agfn.runs.json_files import check_file
 
 #: Most bytes of a list. ``fer2013.csv``, which holds pixels, has 300 million.
 LIST_LIMIT = 1 << 30

@@ -8,6 +8,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 #: Most bytes of a file of images; MNIST's has 47 million.
@@ -58,7 +59,7 @@ class MNIST(ImageDataset):
             raise InputError(
                 f"{folder / part}-labels-idx1-ubyte: {len(targets)} labels up to "
                 f"{int(targets.max())} for {len(data)} images, expected one from 0 to 9 "
-                "each; fetch MNIST's files anew"
+                "each; fetch MNIST's files again"
             )
         super().__init__(
             resize_grey(data.numpy()[:, None], image_size, resize),
@@ -66,3 +67,9 @@ class MNIST(ImageDataset):
             [str(digit) for digit in range(10)],
             [f"{part}/{i:05d}" for i in range(len(data))],
         )
+
+
+@register_dataset("mnist", options=("image_size",))
+def read_mnist(split: str, root: Path, image_size: int | None = None) -> MNIST:
+    """:class:`MNIST` by the options of a run."""
+    return MNIST(root, split == "train", image_size)

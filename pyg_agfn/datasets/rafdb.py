@@ -10,6 +10,7 @@ from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_pixels import Resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import is_file_name, read_lines
+from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "test"]
@@ -61,7 +62,7 @@ class RAFDB(ImageDataset):
         unreadable: dict[int, str] = {}
         images = cached_images(files, image_size, 3, cache_dir, unreadable, resize)
         readable = bad.without(listed, files, unreadable)
-        bad.settle()
+        bad.raise_if_any()
         super().__init__(
             images,
             [image.label for image in readable],
@@ -71,6 +72,19 @@ class RAFDB(ImageDataset):
             set_aside=[listed[i].name for i in unreadable],
         )
         self.notes = survey_images(files, cache_dir).notes(image_size, resize)
+
+
+@register_dataset("rafdb", options=("image_size", "resize", "cache", "skip_bad"))
+def read_rafdb(
+    split: Split,
+    root: Path,
+    image_size: int | None = None,
+    resize: Resize = "stretch",
+    cache: Path | None = None,
+    skip_bad: bool = False,
+) -> RAFDB:
+    """:class:`RAFDB` by the options of a run."""
+    return RAFDB(root, split, image_size, cache, skip_bad, resize)
 
 
 def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
@@ -100,6 +114,6 @@ def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:
         else:
             listed[aligned] = Listed(aligned, int(rest[0]) - 1, str(path), row)
     if not listed:
-        bad.settle()
+        bad.raise_if_any()
         raise InputError(f"{path}: has no line of the {split} split ({split}_00001.jpg 5)")
     return list(listed.values())

@@ -27,7 +27,7 @@ def read_subset_list(path: Path, bad: BadData | None = None) -> dict[str, int]:
 
     Args:
         path: The list.
-        bad: Gathers bad rows, and says whether to go on without them.
+        bad: Gathers bad rows, and says whether to continue without them.
 
     Raises:
         InputError: The file cannot be read, or lists no image.
@@ -47,7 +47,7 @@ def read_subset_list(path: Path, bad: BadData | None = None) -> dict[str, int]:
         stem, label = match["stem"], int(match["label"])
         if labels.setdefault(stem, label) != label:
             bad.add(f"has label {labels[stem]} further above", path, row, stem)
-    bad.settle()
+    bad.raise_if_any()
     if not labels:
         raise InputError(f"{path}: lists no image")
     return labels

@@ -1,16 +1,24 @@
-"""Evaluation that says in which company each image was classified."""
+"""Evaluation that says in which batch composition each image was classified."""
 
 from pyg_agfn.evaluation.features import extract_features
+from pyg_agfn.evaluation.label_issues import label_issue_scores
 from pyg_agfn.evaluation.leakage import LeakageReport, audit_batch_leakage
+from pyg_agfn.evaluation.outcomes import (
+    Outcome,
+    batch_leakage,
+    evaluate,
+    evaluate_protocols,
+    standard_protocols,
+)
 from pyg_agfn.evaluation.protocols import (
+    HEADLINE,
     Bank,
     ClassSorted,
-    Outcome,
+    EvaluationSettings,
     Protocol,
     Shuffled,
     Single,
-    evaluate,
-    standard_protocols,
+    joins_images,
 )
 from pyg_agfn.evaluation.scores import (
     Comparison,
@@ -22,9 +30,11 @@ from pyg_agfn.evaluation.scores import (
 )
 
 __all__ = [
+    "HEADLINE",
     "Bank",
     "ClassSorted",
     "Comparison",
+    "EvaluationSettings",
     "LeakageReport",
     "Outcome",
     "Protocol",
@@ -32,9 +42,13 @@ __all__ = [
     "Shuffled",
     "Single",
     "audit_batch_leakage",
+    "batch_leakage",
     "compare",
     "evaluate",
+    "evaluate_protocols",
     "extract_features",
+    "joins_images",
+    "label_issue_scores",
     "memorized_share",
     "paired_p_value",
     "score",

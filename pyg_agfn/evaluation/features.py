@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from pyg_agfn.datasets.batches import Batches
+from pyg_agfn.datasets.image_batch import ImageBatches
 from pyg_agfn.nn import BaselineClassifier
 
 
 @torch.no_grad()
 def extract_features(
     model: BaselineClassifier,
-    batches: Batches,
+    batches: ImageBatches,
     autocast: AbstractContextManager[object] | None = None,
 ) -> Tensor:
     r"""The backbone's features of every image, :math:`(n, F)` in ``float32``, in evaluation mode.
@@ -26,4 +26,4 @@ def extract_features(
     """
     model.eval()
     with autocast or nullcontext():
-        return torch.cat([model.features(images).float() for images, _, _ in batches])
+        return torch.cat([model.features(batch.images).float() for batch in batches])

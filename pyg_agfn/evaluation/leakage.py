@@ -1,4 +1,8 @@
-"""Does a model's answer for an image depend on the other images of the batch? For any model."""
+"""Does a model's answer for an image depend on the batch composition? For any model.
+
+Batch leakage is the accuracy in class-sorted batches minus the inductive accuracy. A model without
+a reference bank has no inductive accuracy: here the accuracy in shuffled batches stands for it.
+"""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -9,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from pyg_agfn.datasets.batches import to_float
-from pyg_agfn.evaluation.protocols import accuracy
+from pyg_agfn.datasets.augmentation import to_float
+from pyg_agfn.evaluation.outcomes import accuracy
 
 #: A score that moves less than this is the same score, rounded in another order.
 SAME = 1e-4
-#: Points of accuracy from which the class-sorted gain is called a leak.
+#: Accuracy, 0 to 1, from which the class-sorted gain is called batch leakage.
 LEAK = 0.01
 
 
@@ -27,7 +31,7 @@ class LeakageReport:
         shuffled_std: Sample standard deviation of it over the draws.
         class_sorted: Accuracy in batches sorted by the true class.
         single: Accuracy one image at a time; None where the model cannot take one image.
-        company_change: Largest change of a probability of an image when its neighbours change.
+        batch_change: Largest change of a probability when the batch composition changes.
         repeat_change: Largest change of a probability when the very same batch is given again.
         images: Images measured on.
     """
@@ -36,44 +40,44 @@ class LeakageReport:
     shuffled_std: float
     class_sorted: float
     single: float | None
-    company_change: float
+    batch_change: float
     repeat_change: float
     images: int
 
     @property
     def leak(self) -> float:
-        """Accuracy won by sorting the batches by class."""
+        """Batch leakage: accuracy in class-sorted batches minus accuracy in shuffled ones."""
         return self.class_sorted - self.shuffled
 
     @property
-    def depends_on_company(self) -> bool:
-        """Whether neighbours change an answer by more than the same batch given again does."""
-        return self.company_change > max(SAME, 2 * self.repeat_change)
+    def depends_on_batch(self) -> bool:
+        """Whether the batch composition changes an answer more than repeating the batch does."""
+        return self.batch_change > max(SAME, 2 * self.repeat_change)
 
     @property
     def leaks(self) -> bool:
-        """Whether the batch's make-up betrays the label."""
-        return self.depends_on_company and self.leak > max(LEAK, 2 * self.shuffled_std)
+        """Whether the batch composition tells about the label."""
+        return self.depends_on_batch and self.leak > max(LEAK, 2 * self.shuffled_std)
 
     @property
     def verdict(self) -> str:
         """The finding in words and figures."""
-        if not self.depends_on_company:
+        if not self.depends_on_batch:
             random = " beyond its own randomness" if self.repeat_change > SAME else ""
             return (
-                f"No leak: an image's probabilities do not depend on its neighbours{random} "
-                f"(largest change {self.company_change:.1e}). Accuracy {self.shuffled:.2%} "
-                "holds in any company."
+                f"No batch leakage: an image's probabilities do not depend on the others{random} "
+                f"(largest change {self.batch_change:.1e}). Accuracy {self.shuffled:.2%} "
+                "holds in any batch."
             )
         single = "cannot take one image" if self.single is None else f"{self.single:.2%}"
         figures = (
-            f"neighbours move a probability by up to {self.company_change:.2f}; accuracy is "
+            f"the others move a probability by up to {self.batch_change:.2f}; accuracy is "
             f"{self.shuffled:.2%} ± {100 * self.shuffled_std:.2f} in shuffled batches, "
             f"{self.class_sorted:.2%} in class-sorted ones ({100 * self.leak:+.1f} points), "
             f"one image at a time: {single}."
         )
         if self.leaks:
-            return f"LEAK: the batch's make-up betrays the label: {figures}"
+            return f"BATCH LEAKAGE: the batch composition tells about the label: {figures}"
         return f"Depends on the batch, without gain from sorting it by class: {figures}"
 
 
@@ -89,16 +93,16 @@ def audit_batch_leakage(
 ) -> LeakageReport:
     r"""Measures how far a model's answers depend on the other images of their batch.
 
-    The model is used as it is given: put it into evaluation mode first, or do not, to see what
-    that changes. A :class:`torch.nn.Module` is copied, so that nothing of it changes here, its
-    batch statistics included.
+    The model is used as it is given: put it into evaluation mode first, or leave it in training
+    mode to see what that changes. A :class:`torch.nn.Module` is copied, so that nothing of it
+    changes here, its batch statistics included.
 
     Args:
         model: Maps a batch, :math:`(N, \ldots)`, to scores (logits), :math:`(N, K)`.
         dataset: Map-style, of pairs of an image and its label.
         batch_size: Images a batch, at least 2. (default: :obj:`64`)
         draws: Divisions into random batches. (default: :obj:`10`)
-        probes: Images that are given again among ``draws`` sets of other neighbours.
+        probes: Images that are given again in ``draws`` other batches.
             (default: :obj:`16`)
         seed: Of the divisions and probes.
         transform: From images as the data set has them to what the model takes.
@@ -132,13 +136,13 @@ def audit_batch_leakage(
         dtype=torch.float64,
     )
     class_sorted = accuracy_of(labels.argsort(stable=True))
-    company, repeat = _probe(scores, n, min(batch_size, n), min(probes, n), draws, generator)
+    change, repeat = _probe(scores, n, min(batch_size, n), min(probes, n), draws, generator)
     return LeakageReport(
         shuffled=float(shuffled.mean()),
         shuffled_std=float(shuffled.std()) if draws > 1 else 0.0,
         class_sorted=class_sorted,
         single=_single(model, images, labels, transform, device),
-        company_change=company,
+        batch_change=change,
         repeat_change=repeat,
         images=n,
     )
@@ -159,8 +163,8 @@ def _probe(
     draws: int,
     generator: torch.Generator,
 ) -> tuple[float, float]:
-    """Largest change of an image's probabilities among other neighbours, and among the same."""
-    company = repeat = 0.0
+    """Largest change of an image's probabilities in other batches, and in the same one again."""
+    change = repeat = 0.0
     for image in torch.randperm(n, generator=generator)[:probes]:
         others = torch.arange(n)[torch.arange(n) != image]
         answers = []
@@ -170,8 +174,8 @@ def _probe(
             answers.append(scores(batch)[0].softmax(0))
         again = scores(batch)[0].softmax(0)
         repeat = max(repeat, float((again - answers[-1]).abs().max()))
-        company = max(company, float((torch.stack(answers) - answers[0]).abs().max()))
-    return company, repeat
+        change = max(change, float((torch.stack(answers) - answers[0]).abs().max()))
+    return change, repeat
 
 
 @torch.no_grad()

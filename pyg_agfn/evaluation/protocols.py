@@ -1,9 +1,13 @@
-"""Protocols: in which company each test image is classified.
+"""Protocols: the batch composition in which each test image is classified.
 
-A graph method's answer depends on the batch, so an accuracy means nothing until its protocol is
-said. The headline is :class:`Bank`.
+A graph method's answer depends on the batch composition, so an accuracy means nothing until its
+protocol is said. The headline is :class:`Bank`, the inductive accuracy.
+
+A protocol registers itself. From then on every run is measured by it, and it is a column of the
+tables and a key of ``metrics.json`` and ``evaluation.json``.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,35 +15,70 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
 
-from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.nn import BaselineClassifier, ReferenceBank
+from pyg_agfn.registry import register_protocol
+
+#: The protocol of the headline, and the one whose distance from it is the batch leakage.
+HEADLINE, SORTED = "bank", "class_sorted"
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What the protocols of a run are built from.
+
+    Attributes:
+        bank: References of the headline; None for a model without a graph.
+        batch_size: Images a batch, where there are batches.
+        draws: Random divisions into batches.
+        seed: Of these divisions. ``metrics.json`` and ``evaluate.py`` use the run's.
+    """
+
+    bank: ReferenceBank | None = None
+    batch_size: int = 256
+    draws: int = 10
+    seed: int = 0
 
 
 class Protocol(ABC):
-    """A way of putting test images together.
+    """A way of putting test images into batches.
 
     A protocol maps the backbone's features of all images, which do not depend on the batch, to
-    logits. The model is put into evaluation mode.
+    logits. A subclass registers itself by :func:`pyg_agfn.registry.register_protocol`. Attributes
+    ``batch_size`` and ``seed``, where it has them, are written to ``evaluation.json``.
+
+    Example:
+        >>> @register_protocol("pairs")
+        ... class Pairs(Protocol):
+        ...     good_for = "batches of two images"
+        ...
+        ...     def logits(self, model, features, labels):
+        ...         yield torch.cat([model.head(pair) for pair in features.split(2)])
     """
 
-    #: Key in ``metrics.json``.
-    name: ClassVar[str]
     #: What the protocol is good for, in one sentence.
-    good_for: ClassVar[str]
+    good_for: ClassVar[str] = ""
+    #: Whether it draws at random: then it is reported by mean and deviation, even of one draw.
+    is_random: ClassVar[bool] = False
+
+    @classmethod
+    def from_settings(cls, settings: EvaluationSettings) -> "Protocol":
+        """The protocol by the settings of a run; the base takes none of them."""
+        return cls()
 
     @abstractmethod
     def logits(
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
-        r"""The logits of every image, one matrix a draw.
+        r"""The logits of every image, one matrix a draw; the model is in evaluation mode.
 
         Shapes:
             - **input:** :math:`(n, F)`, true labels :math:`(n)`
-            - **output:** :math:`(n, K)` each
+            - **output:** :math:`(n, K)` each, in the images' own order
         """
 
 
+@register_protocol(HEADLINE)
 @dataclass(frozen=True)
 class Bank(Protocol):
     """Each image joined to a fixed bank of training images, and to no other test image.
@@ -48,17 +87,20 @@ class Bank(Protocol):
         bank: The references; None for a model without a graph, which needs none.
     """
 
-    name = "bank"
     good_for = "the headline, and deployment: an image's answer depends on the image alone"
 
     bank: ReferenceBank | None = None
+
+    @classmethod
+    def from_settings(cls, settings: EvaluationSettings) -> "Bank":
+        return cls(settings.bank)
 
     @torch.no_grad()
     def logits(
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
         model.eval()
-        if not isinstance(model, AGFNClassifier):
+        if not joins_images(model):
             yield model.head(features)
         elif self.bank is None:
             raise ValueError("the bank protocol of a graph method needs a ReferenceBank")
@@ -69,6 +111,7 @@ class Bank(Protocol):
             yield _in_batches(lambda part: model.classifier(bank(part)), features, every, 1024)
 
 
+@register_protocol("shuffled")
 @dataclass(frozen=True)
 class Shuffled(Protocol):
     """The images in random batches, several times.
@@ -79,12 +122,16 @@ class Shuffled(Protocol):
         seed: Of the divisions, which are the same for every model.
     """
 
-    name = "shuffled"
     good_for = "comparison with papers: what a shuffled test loader would have printed"
+    is_random = True
 
     batch_size: int = 256
     draws: int = 10
     seed: int = 0
+
+    @classmethod
+    def from_settings(cls, settings: EvaluationSettings) -> "Shuffled":
+        return cls(settings.batch_size, settings.draws, settings.seed)
 
     @torch.no_grad()
     def logits(
@@ -97,15 +144,15 @@ class Shuffled(Protocol):
             yield _in_batches(model.head, features, order, self.batch_size)
 
 
+@register_protocol("single")
 @dataclass(frozen=True)
 class Single(Protocol):
     r"""Each image by itself.
 
     For a graph of one node Eq. 6 is :math:`\hat{x} = \frac{1 + a}{1 + a} x W = x W`, which is what
-    the layer gives to any batch while its graph is off.
+    the layer gives to any batch without its graph.
     """
 
-    name = "single"
     good_for = "one image and nothing else at hand: the model without its graph"
 
     @torch.no_grad()
@@ -113,16 +160,10 @@ class Single(Protocol):
         self, model: BaselineClassifier, features: Tensor, labels: Tensor
     ) -> Iterator[Tensor]:
         model.eval()
-        if not isinstance(model, AGFNClassifier):
-            yield model.head(features)
-            return
-        use_graph, model.agfn.use_graph = model.agfn.use_graph, False
-        try:
-            yield model.head(features)
-        finally:
-            model.agfn.use_graph = use_graph
+        yield _head_without_graph(model, features)
 
 
+@register_protocol(SORTED)
 @dataclass(frozen=True)
 class ClassSorted(Protocol):
     """The images in batches sorted by their true class, as an unshuffled folder loader has them.
@@ -131,10 +172,13 @@ class ClassSorted(Protocol):
         batch_size: Images a batch.
     """
 
-    name = "class_sorted"
-    good_for = "no result, only the leak: what the batch's make-up tells about the label"
+    good_for = "no result, only the batch leakage: what batch composition tells about the label"
 
     batch_size: int = 256
+
+    @classmethod
+    def from_settings(cls, settings: EvaluationSettings) -> "ClassSorted":
+        return cls(settings.batch_size)
 
     @torch.no_grad()
     def logits(
@@ -143,6 +187,21 @@ class ClassSorted(Protocol):
         model.eval()
         order = labels.argsort(stable=True)
         yield _in_batches(model.head, features, order, self.batch_size)
+
+
+def joins_images(model: BaselineClassifier) -> bool:
+    """Whether a model's answer for an image takes in the others of its batch.
+
+    Such a model's ``head`` has an argument ``use_graph``, by which it can be told not to.
+    """
+    return "use_graph" in inspect.signature(model.head).parameters
+
+
+def _head_without_graph(model: BaselineClassifier, features: Tensor) -> Tensor:
+    if not joins_images(model):
+        return model.head(features)
+    logits: Tensor = model.head(features, use_graph=False)  # type: ignore[call-arg]
+    return logits
 
 
 def _in_batches(
@@ -158,81 +217,3 @@ def _in_batches(
         logits[chosen] = part
     assert logits is not None
     return logits
-
-
-def standard_protocols(
-    bank: ReferenceBank | None, batch_size: int, draws: int = 10, seed: int = 0
-) -> tuple[Protocol, ...]:
-    """What a run is measured by, the headline first.
-
-    ``metrics.json`` and ``evaluate.py`` both take it from here, so that the same batch size, draws
-    and seed give the same figures.
-
-    Args:
-        bank: References of the headline; None for a model without a graph.
-        batch_size: Images a batch, where there are batches.
-        draws: Random divisions into batches.
-        seed: Of these divisions.
-    """
-    return Bank(bank), Shuffled(batch_size, draws, seed), Single(), ClassSorted(batch_size)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a protocol measured.
-
-    Attributes:
-        protocol: The protocol.
-        accuracies: One a draw, 0 to 1.
-        logits: Of the first draw, (n, K); (0, K) where they were not to be kept.
-    """
-
-    protocol: Protocol
-    accuracies: list[float]
-    logits: Tensor
-
-    @property
-    def mean(self) -> float:
-        """Mean accuracy over the draws, 0 to 1."""
-        return sum(self.accuracies) / len(self.accuracies)
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation over the draws; 0 for one."""
-        values = torch.tensor(self.accuracies, dtype=torch.float64)
-        return float(values.std()) if len(values) > 1 else 0.0
-
-
-def evaluate(
-    protocol: Protocol,
-    model: BaselineClassifier,
-    features: Tensor,
-    labels: Tensor,
-    keep_logits: bool = True,
-) -> Outcome:
-    """Accuracy of a model by a protocol.
-
-    Args:
-        protocol: The company of each image.
-        model: Classifier whose ``head`` takes the features.
-        features: The backbone's features of the test images, (n, F).
-        labels: Their true labels, (n).
-        keep_logits: Keep those of the first draw. With thousands of classes they are most of the
-            memory.
-    """
-    labels = labels.to(features.device)
-    accuracies: list[float] = []
-    first: Tensor | None = None
-    for logits in protocol.logits(model, features, labels):
-        accuracies.append(accuracy(logits, labels))
-        if first is None:
-            first = logits if keep_logits else logits.new_empty(0, logits.size(1))
-        del logits  # before the next draw is computed
-    assert first is not None
-    return Outcome(protocol, accuracies, first)
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    r"""Share of images whose highest logit is the label's, :math:`(n, K)` and :math:`(n)`."""
-    score = multiclass_accuracy(logits, labels.to(logits.device), logits.size(1), average="micro")
-    return float(score)

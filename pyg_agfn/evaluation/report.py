@@ -1,4 +1,4 @@
-"""Everything there is to say of a run on test images."""
+"""Everything there is to say of a run on test images: figures by protocol and by class."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,15 +7,10 @@ from rich.table import Table
 from torch import Tensor
 
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.evaluation.protocols import (
-    ClassSorted,
-    Outcome,
-    Shuffled,
-    evaluate,
-    standard_protocols,
-)
+from pyg_agfn.evaluation.outcomes import Outcome, batch_leakage, evaluate_protocols
+from pyg_agfn.evaluation.protocols import HEADLINE, SORTED, EvaluationSettings
 from pyg_agfn.evaluation.scores import Comparison, Scores, score, wilson_interval
-from pyg_agfn.nn import BaselineClassifier, ReferenceBank
+from pyg_agfn.nn import BaselineClassifier
 
 #: Classes up to which JSON has the confusion matrix as rows; of more it has the pairs that occur.
 MATRIX_CLASSES = 100
@@ -30,33 +25,29 @@ class Report:
     Attributes:
         name: Of the run.
         classes: Names of the classes.
-        outcomes: By protocol, the headline first.
+        outcomes: By the protocol's name, the headline first.
         scores: Of the headline.
         labels: True labels of the test images, (n).
+        settings: What the protocols were built from; a run that is compared with this one shares
+            draws and seed.
     """
 
     name: str
     classes: tuple[str, ...]
-    outcomes: list[Outcome]
+    outcomes: dict[str, Outcome]
     scores: Scores
     labels: Tensor
+    settings: EvaluationSettings
 
     @property
     def headline(self) -> Outcome:
-        """The outcome of the bank protocol."""
-        return self.outcomes[0]
+        """The outcome of the bank protocol: the inductive accuracy."""
+        return self.outcomes[HEADLINE]
 
     @property
     def leak(self) -> float:
-        """What sorting the test batches by class adds to the headline's accuracy."""
-        return next(o for o in self.outcomes if o.protocol.name == "class_sorted").mean - (
-            self.headline.mean
-        )
-
-    @property
-    def shuffles(self) -> Shuffled:
-        """The protocol whose shuffles a run that is compared with this one shares."""
-        return next(o.protocol for o in self.outcomes if isinstance(o.protocol, Shuffled))
+        """The batch leakage: accuracy in class-sorted batches minus inductive accuracy."""
+        return batch_leakage(self.outcomes)
 
     def as_json(self) -> dict[str, Any]:
         """All figures, of a size that grows with the classes and not with their square.
@@ -76,60 +67,54 @@ class Report:
         return {
             "run": self.name,
             "images": len(self.labels),
-            "protocols": {o.protocol.name: self._outcome(o) for o in self.outcomes},
+            "protocols": {name: self._figures(o) for name, o in self.outcomes.items()},
             "leak": self.leak,
             "classes": list(self.classes),
             "bank": scores,
         }
 
-    def _outcome(self, outcome: Outcome) -> dict[str, Any]:
-        figures: dict[str, Any] = {
+    def _figures(self, outcome: Outcome) -> dict[str, Any]:
+        own = {
+            name: getattr(outcome.protocol, name)
+            for name in ("batch_size", "seed")
+            if isinstance(getattr(outcome.protocol, name, None), int)
+        }
+        return {
             "accuracy": outcome.mean,
             "std": outcome.std,
             "draws": len(outcome.accuracies),
             "interval": _interval(outcome, len(self.labels)),
+            **own,
         }
-        if isinstance(outcome.protocol, Shuffled | ClassSorted):
-            figures["batch_size"] = outcome.protocol.batch_size
-        if isinstance(outcome.protocol, Shuffled):
-            figures["seed"] = outcome.protocol.seed
-        return figures
 
 
 def make_report(
     name: str,
     classes: tuple[str, ...],
     model: BaselineClassifier,
-    bank: ReferenceBank | None,
     features: Tensor,
     labels: Tensor,
-    batch_size: int,
-    draws: int = 10,
-    seed: int = 0,
+    settings: EvaluationSettings,
 ) -> Report:
-    """Evaluates a model by every protocol.
+    """Evaluates a model by every registered protocol.
 
     Args:
         name: Of the run.
         classes: Names of the classes.
         model: The model, in evaluation mode.
-        bank: Its references; None for a model without a graph.
         features: The backbone's features of the test images, (n, F).
         labels: Their true labels, (n).
-        batch_size: Of the protocols that use batches.
-        draws: Random divisions into batches.
-        seed: Of these.
+        settings: What the protocols are built from.
 
     Raises:
-        InputError: An answer is no number, as weights that are out of all proportion give it.
+        InputError: An answer is no number, as weights that are out of all proportion give it; or a
+            protocol from outside the package fails.
     """
-    outcomes = [
-        evaluate(protocol, model, features, labels, keep_logits=i == 0)
-        for i, protocol in enumerate(standard_protocols(bank, batch_size, draws, seed))
-    ]
-    if not bool(outcomes[0].logits.isfinite().all()):
+    outcomes = evaluate_protocols(model, features, labels, settings)
+    logits = outcomes[HEADLINE].logits
+    if not bool(logits.isfinite().all()):
         raise InputError(f"{name}: the model's answers are no numbers; it is broken")
-    return Report(name, classes, outcomes, score(outcomes[0].logits, labels), labels.cpu())
+    return Report(name, classes, outcomes, score(logits, labels), labels.cpu(), settings)
 
 
 def _interval(outcome: Outcome, images: int) -> tuple[float, float]:
@@ -140,29 +125,40 @@ def protocol_table(report: Report) -> Table:
     """Accuracy by protocol, with 95% intervals and what each is good for."""
     title = printable(report.name)
     table = Table("protocol", "accuracy %", "95% interval", "good for", title=title, box=None)
-    batches = ""
-    for outcome in report.outcomes:
+    lines = [f"batch leakage ({SORTED} - {HEADLINE}): {100 * report.leak:+.2f} points"]
+    for name, outcome in report.outcomes.items():
         low, high = _interval(outcome, len(report.labels))
-        spread = f" ± {100 * outcome.std:.2f}" if len(outcome.accuracies) > 1 else ""
+        draws = len(outcome.accuracies)
+        spread = f" ± {100 * outcome.std:.2f}" if draws > 1 else ""
         table.add_row(
-            outcome.protocol.name,
+            name,
             f"{100 * outcome.mean:.2f}{spread}",
             f"{100 * low:.2f} - {100 * high:.2f}",
             outcome.protocol.good_for,
         )
-        if isinstance(outcome.protocol, Shuffled):
-            batches = (
-                f"shuffled: {len(outcome.accuracies)} draws from seed {outcome.protocol.seed}, "
-                f"batches of {outcome.protocol.batch_size}"
-            )
-    table.caption = f"leak (class_sorted - bank): {100 * report.leak:+.2f} points\n{batches}"
+        if outcome.is_random:
+            lines.append(f"{name}: {_drawn(outcome)}")
+    table.caption = "\n".join(lines)
     return table
+
+
+def _drawn(outcome: Outcome) -> str:
+    """How often, from which seed and in batches of what size, as far as the protocol says it."""
+    draws = len(outcome.accuracies)
+    said = [f"{draws} draw{'s' if draws > 1 else ''}"]
+    if hasattr(outcome.protocol, "seed"):
+        said[0] += f" from seed {outcome.protocol.seed}"
+    if hasattr(outcome.protocol, "batch_size"):
+        said.append(f"batches of {outcome.protocol.batch_size}")
+    return ", ".join(said)
 
 
 def class_table(report: Report) -> Table:
     """The headline in detail; of many classes those of the lowest accuracy."""
     scores = report.scores
-    table = Table("class", "images", "accuracy %", title="by the bank", box=None)
+    table = Table(
+        "class", "images", "accuracy %", title="inductive accuracy (reference bank)", box=None
+    )
     rows = list(zip(report.classes, scores.class_images, scores.class_accuracy, strict=True))
     shown = rows
     if len(rows) > LISTED_CLASSES:
@@ -186,5 +182,5 @@ def comparison_line(first: Report, second: Report, comparison: Comparison) -> st
     one, other = printable(first.name), printable(second.name)
     return (
         f"{one} alone is right on {comparison.only_first} images, {other} alone on "
-        f"{comparison.only_second}: p = {comparison.p_value:.2g} (exact McNemar test, by the bank)"
+        f"{comparison.only_second}: p = {comparison.p_value:.2g} (exact McNemar test, bank)"
     )

@@ -3,6 +3,7 @@
 Sources: He et al., *Deep Residual Learning for Image Recognition* (torchvision's ResNets).
 """
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,10 +12,12 @@ import torchvision
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pyg_agfn.registry import BACKBONES, register_backbone
+
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet152")
-BACKBONES = ("small-cnn", *RESNETS)
 
 
+@register_backbone("small-cnn")
 class SmallCNN(nn.Sequential):
     r"""Four 3x3 convolutions for images of a few pixels, such as scikit-learn's 8x8 digits.
 
@@ -131,14 +134,14 @@ def resnet(name: str, in_channels: int = 3) -> nn.Module:
     return model
 
 
+for _name in RESNETS:
+    register_backbone(_name, module=__name__)(partial(resnet, _name))
+
+
 def build_backbone(name: str, in_channels: int = 3) -> nn.Module:
-    """A feature extractor by its name, one of :data:`BACKBONES`.
+    """A feature extractor by its name, one of :data:`pyg_agfn.registry.BACKBONES`.
 
     Raises:
-        ValueError: Unknown name.
+        InputError: Unknown name.
     """
-    if name == "small-cnn":
-        return SmallCNN(in_channels)
-    if name in RESNETS:
-        return resnet(name, in_channels)
-    raise ValueError(f"unknown backbone {name!r}, choose one of {', '.join(BACKBONES)}")
+    return BACKBONES[name](in_channels)

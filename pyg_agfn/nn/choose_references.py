@@ -1,17 +1,16 @@
 """Which training images make a good reference bank."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_agfn.choices import Choice as Choice
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn.classifier import AGFNClassifier
 from pyg_agfn.nn.reference_bank import expected_degree
 from pyg_agfn.transforms.checks import check_choice, check_count, check_labels
-
-Choice = Literal["random", "class-balanced", "low-loss", "agreement"]
 
 
 def choose_references(

@@ -74,9 +74,11 @@ class AGFNClassifier(BaselineClassifier):
             (default: :obj:`512`, Section 4.1)
         edges (SimilarityEdges, optional): Graph generator. (default: ``PoissonEdges()``)
         propagation (str): See :class:`~pyg_agfn.nn.AGFN`. (default: :obj:`"dense"`)
+        gather_distributed (bool): See :class:`~pyg_agfn.nn.AGFN`. (default: :obj:`False`)
 
     Shapes:
-        - **input:** images :math:`(N, C, H, W)`
+        - **input:** images :math:`(N, C, H, W)`; ``use_graph=False`` treats each image as if it
+          were alone
         - **output:** logits :math:`(N, K)`; while training with :math:`S` draws
           :math:`(S \cdot N, K)`, draw after draw: compare with ``y.repeat(S)``
 
@@ -93,14 +95,28 @@ class AGFNClassifier(BaselineClassifier):
         hidden_channels: int = 512,
         edges: SimilarityEdges | None = None,
         propagation: Propagation = "dense",
+        gather_distributed: bool = False,
     ) -> None:
         super().__init__(backbone, num_classes, in_channels, num_features)
         self.agfn = AGFN(
-            self.num_features, hidden_channels, hidden_channels, edges, propagation=propagation
+            self.num_features,
+            hidden_channels,
+            hidden_channels,
+            edges,
+            propagation=propagation,
+            gather_distributed=gather_distributed,
         )
         self.classifier = nn.Linear(hidden_channels, num_classes)
 
-    def head(self, x: Tensor) -> Tensor:
-        r"""Logits from the features of a batch, :math:`(N, F)` to :math:`(N, K)`."""
-        logits: Tensor = self.classifier(self.agfn(x))
+    def head(self, x: Tensor, use_graph: bool = True) -> Tensor:
+        r"""Logits from the features of a batch, :math:`(N, F)` to :math:`(N, K)`.
+
+        Args:
+            x (Tensor): Features.
+            use_graph (bool): Whether the samples see each other. (default: :obj:`True`)
+        """
+        logits: Tensor = self.classifier(self.agfn(x, use_graph=use_graph))
         return logits
+
+    def forward(self, images: Tensor, use_graph: bool = True) -> Tensor:
+        return self.head(self.features(images), use_graph)

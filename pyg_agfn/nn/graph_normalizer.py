@@ -85,7 +85,7 @@ class GraphNormalizer(nn.Module):
         self.conv = GCNConv(in_channels, out_channels, add_self_loops=False, bias=bias)
 
     def reset_parameters(self) -> None:
-        """Draws :math:`W` anew."""
+        """Draws a new :math:`W`."""
         self.conv.reset_parameters()
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Training images in the place of the batch: answers that depend on the one image alone.
 
 AGFN as published joins the images of a test batch to each other, so that an image's answer depends
-on its company. Here each image is joined to a fixed set of training images instead.
+on the batch. Here each image is joined to a fixed set of training images instead.
 """
 
 import torch
@@ -110,20 +110,35 @@ class ReferenceBank(nn.Module):
         return own * scale**2, scale.unsqueeze(1) * weights * self.inverse_root_degree
 
     def graph(self, x: Tensor) -> Data:
-        r"""Queries and references as a PyG graph, its edges from reference to query.
+        r"""Queries and references as a PyG graph, over which Eq. 6 gives the bank's answer:
+
+        .. code-block:: python
+
+            data = bank.graph(x)
+            out = agfn.normalizer(data.x, data.edge_index, data.edge_weight)
+            out = out[~data.is_reference]
+
+        Edges run from reference to query, with weight :math:`s P_{qm}`, and from each node to
+        itself: :math:`P_{qq}` of a query, :math:`d_m - 1` of a reference. The latter stands for all
+        edges among the references, of which a query's answer needs the degrees alone. Edges of
+        weight 0 are left out.
 
         Shapes:
             - **input:** :math:`(N, F_{in})`
             - **output:** ``data.x`` :math:`(N + M, F)`, projected queries first;
-              ``data.is_reference`` :math:`(N + M)`; ``data.edge_index`` and ``data.edge_weight``,
-              :math:`s P_{qm}` where it is not 0
+              ``data.is_reference`` :math:`(N + M)`; ``data.edge_index`` and ``data.edge_weight``
         """
-        z, _, _, weights = self._joined(x)
+        z, own, _, weights = self._joined(x)
         query, reference = weights.nonzero(as_tuple=True)
+        degree = self.inverse_root_degree.to(own.dtype) ** -2
+        loop_weight = (torch.cat([own, degree]) - 1).clamp(min=0)  # no rounding below 0
+        loop = loop_weight.nonzero().squeeze(1)
         return Data(
             x=torch.cat([z, self.projected]),
-            edge_index=torch.stack([reference + len(z), query]),
-            edge_weight=weights[query, reference],
+            edge_index=torch.cat(
+                [torch.stack([reference + len(z), query]), loop.expand(2, -1)], dim=1
+            ),
+            edge_weight=torch.cat([weights[query, reference], loop_weight[loop]]),
             is_reference=torch.arange(len(z) + len(self.projected), device=z.device) >= len(z),
         )
 

@@ -1,11 +1,12 @@
 r"""Eq. 6 for graphs of many nodes: no :math:`N \times N` matrix is ever held.
 
 Edges are drawn in tiles of rows, so that memory is :math:`O(N \cdot \text{tile} + |\mathcal{E}|)`;
-the drawn ones are propagated as a sparse matrix. The gradient of :math:`\alpha` and :math:`\beta`
-is still that of every pair, drawn or not: Eq. 14's sum over :math:`N^2` pairs is separable, since
-the cosine of a pair and the loss's slope at it are both products of something of :math:`i` with
-something of :math:`j`, and :math:`\sum_{ij} (u_i \cdot u_j)(p_i \cdot q_j) =
-\langle U^\top P, U^\top Q \rangle`. It costs two products of :math:`N F^2`.
+the drawn ones are multiplied with as PyG's :class:`~torch_geometric.EdgeIndex`, in compressed rows.
+The gradient of :math:`\alpha` and :math:`\beta` is still that of every pair, drawn or not: Eq. 14's
+sum over :math:`N^2` pairs is separable, since the cosine of a pair and the loss's slope at it are
+both products of something of :math:`i` with something of :math:`j`, and
+:math:`\sum_{ij} (u_i \cdot u_j)(p_i \cdot q_j) = \langle U^\top P, U^\top Q \rangle`. It
+costs two products of :math:`N F^2`.
 """
 
 import warnings
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from torch_geometric.utils import to_torch_csr_tensor
+from torch_geometric import EdgeIndex
 
 from pyg_agfn.transforms import PoissonEdges, SimilarityEdges, edge_probability, poisson_rate
 from pyg_agfn.transforms.checks import check_choice, is_exporting, without_autocast
@@ -112,7 +113,7 @@ class _DrawnProduct(torch.autograd.Function):
     ) -> Tensor:
         row, column = (source, target) if transposed else (target, source)
         # Edges are drawn row by row of A, so that only its transpose has to be sorted.
-        return _sparse(row, column, len(values), values.dtype, not transposed) @ values
+        return _matmul(row, column, values, is_sorted=not transposed)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -138,13 +139,18 @@ class _DrawnProduct(torch.autograd.Function):
         return to_values, to_alpha, to_beta, None, None, None, None, None
 
 
-def _sparse(row: Tensor, column: Tensor, size: int, dtype: torch.dtype, is_sorted: bool) -> Tensor:
-    ones = torch.ones(row.numel(), dtype=dtype, device=row.device)
+def _matmul(row: Tensor, column: Tensor, values: Tensor, is_sorted: bool) -> Tensor:
+    """The product of the matrix that is 1 at these places with ``values``."""
+    edges = EdgeIndex(
+        torch.stack([row, column]),
+        sparse_size=(len(values), len(values)),
+        sort_order="row" if is_sorted else None,
+    )
     with warnings.catch_warnings():  # that CSR is in beta, and that indices are not checked
         warnings.filterwarnings("ignore", "Sparse ")
-        return to_torch_csr_tensor(
-            torch.stack([row, column]), ones, size=(size, size), is_coalesced=is_sorted
-        )
+        edges = edges.sort_by("row", stable=True).values  # sums in one order each time
+        out: Tensor = edges.matmul(values, values.new_ones(len(row)))
+    return out
 
 
 def _all_pairs(

@@ -9,14 +9,14 @@ from pathlib import Path
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import QUICK_MARK, cell_name, is_quick, settings
 from pyg_agfn.reproduction.results_file import ResultsFile
-from pyg_agfn.run_folder import load_answers, run_label
+from pyg_agfn.runs.folder import load_answers
 from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
 from pyg_agfn.visualization.feature_panels import caption, compare_features, save_numbers
 from pyg_agfn.visualization.sensitivity import plot_sensitivity
 from pyg_agfn.visualization.tsne import plot_tsne, write_page
 
-#: Whose features Figures 1 and 4 show.
+#: The methods whose features Figures 1 and 4 show.
 SHOWN = {"figure-1": ("baseline", "agfn"), "figure-4": ("baseline", "center-loss", "agfn")}
 
 
@@ -29,13 +29,13 @@ def draw_figure(
 ) -> str:
     """Draws a figure as PNG and SVG with its numbers as JSON; returns its caption.
 
-    While runs that it needs have no result, it says so and draws nothing.
+    If runs that it needs have no result, nothing is drawn, and the caption says so.
 
     Args:
         target: ``"figure-1"``, ``"figure-3"``, ``"figure-4"`` or ``"figure-5"``.
-        cells: The runs of the figure; those of the first seed are drawn, of Figure 3 all that
-            are finished.
-        results: Which of them are finished.
+        cells: The runs of the figure. Those of the first seed are drawn; for Figure 3, all
+            finished ones.
+        results: The results of finished runs.
         pictures: Folder for the pictures.
         points: Images a panel of Figures 1 and 4, at most.
 
@@ -50,11 +50,13 @@ def draw_figure(
         missing = len(cells) - len(finished)
         return f"{target} is not drawn: {missing} of {len(cells)} runs have no result yet"
     dataset = cells[0].dataset
-    if target != "figure-3":  # which is of the results alone
+    if target != "figure-3":  # Figure 3 needs the results only
         first = _first_seed(cells)
         folders = [_folder(o) for name, o in first.items() if not shown or name in shown]
         if gone := [folder for folder in folders if not (folder / "metrics.json").is_file()]:
-            return f"{target} is not drawn: the run {gone[0]} has a result, but is not there"
+            return (
+                f"{target} is not drawn: the run {gone[0]} has a result, but its folder is missing"
+            )
     base = figure_base(target, dataset, pictures)
     paths = figure_files(target, base)[:2]
     try:
@@ -73,12 +75,12 @@ def draw_figure(
 
 
 def figure_base(target: str, dataset: str, pictures: Path) -> Path:
-    """What a figure's files are called, without their endings."""
+    """The path of a figure's files, without their endings."""
     return pictures / f"{target.replace('-', '')}_{dataset}"
 
 
 def figure_files(target: str, base: Path) -> list[Path]:
-    """The files of a figure: its pictures, then what is beside them."""
+    """The files of a figure: its pictures, then its numbers and its page."""
     endings = ["png", "svg", "json"] + (["html"] if target in SHOWN else [])
     return [Path(f"{base}.{ending}") for ending in endings]
 
@@ -88,10 +90,10 @@ def _mark(options: TrainOptions) -> str:
 
 
 def _first_seed(cells: Sequence[TrainOptions]) -> dict[str, TrainOptions]:
-    """By row, the run of the first seed."""
+    """The run of the first seed, by row."""
     found: dict[str, TrainOptions] = {}
     for options in cells:
-        found.setdefault(run_label(options.method[0], options.recipe), options)
+        found.setdefault(options.method[0], options)
     return found
 
 
@@ -120,17 +122,15 @@ def _text(path: Path | None) -> str | None:
 def _draw_sensitivity(
     cells: Sequence[TrainOptions], results: ResultsFile, base: Path, paths: list[Path]
 ) -> str:
-    accuracy = {
-        record["cell"]: record["metrics"]["accuracy"]["bank"]
-        for record in results.records()
-        if "metrics" in record
-    }
     by_batch: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     by_backbone: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     at_sizes = [o for o in cells if o.backbone == cells[0].backbone]
     others = [o.batch_size for o in cells if o.backbone != cells[0].backbone]
     for options in cells:
-        value = accuracy[cell_name(options)]
+        record = results.find(options)
+        if record is None:  # it was there a moment ago
+            continue
+        value = record["metrics"]["accuracy"]["bank"]
         (method,) = options.method
         if options in at_sizes:
             by_batch[method][options.batch_size].append(value)
@@ -138,9 +138,9 @@ def _draw_sensitivity(
             by_backbone[method][options.backbone].append(value)
     title = f"{cells[0].dataset}, no wrong labels added{_mark(cells[0])}"
     plot_sensitivity(by_batch, by_backbone, paths, title)
-    numbers = {"bank accuracy by batch size": by_batch, "by backbone": by_backbone}
+    numbers = {"inductive accuracy by batch size": by_batch, "by backbone": by_backbone}
     Path(f"{base}.json").write_text(json.dumps(numbers) + "\n")
-    return "Accuracy by the bank. Left: by batch size. Right: by backbone, with and without AGFN."
+    return "Inductive accuracy. Left: by batch size. Right: by backbone, with and without AGFN."
 
 
 def _draw_ambiguous(cells: Sequence[TrainOptions], base: Path, paths: list[Path]) -> str:

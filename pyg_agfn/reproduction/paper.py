@@ -1,7 +1,7 @@
-"""Figures that the AGFN paper prints, in %. Quoted, not measured here, and on other splits."""
+"""Figures that the AGFN paper prints, in %. They are quoted, not measured, and of other splits."""
 
-#: By table, data set and, in Table 2, share of wrong labels: method or the paper's name for what
-#: is not run here.
+#: By table, data set and share of wrong labels: the figure of each method. Methods that are not run
+#: here have the paper's name.
 QUOTED: dict[str, dict[tuple[str, float], dict[str, float]]] = {
     "table-1": {
         ("ferplus", 0.0): {

@@ -1,4 +1,4 @@
-"""Results as Markdown tables: ours beside the paper's, which are marked as quoted."""
+"""Results as Markdown tables, with the paper's figures in a column marked as quoted."""
 
 import json
 import statistics
@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.reproduction.grid import ROWS, TARGETS, default_settings, known_settings, row_of
+from pyg_agfn.registry import METHODS
+from pyg_agfn.reproduction.grid import (
+    TARGETS,
+    chosen_settings,
+    known_settings,
+    lacks_parts,
+    row_of,
+)
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.render_ablation import render_ablation
 from pyg_agfn.reproduction.render_sweep import render_sweep
@@ -19,17 +26,15 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
-    recipe_line,
     row_of_records,
     seeds_note,
+    settings_line,
     standing,
 )
-from pyg_agfn.run_folder import BEST
-from pyg_agfn.training.options import RECIPES
 
 
 class Key(NamedTuple):
-    """What tells the rows of a table apart."""
+    """The settings in which the rows of a table differ."""
 
     name: str
     noise: float
@@ -42,7 +47,7 @@ class Key(NamedTuple):
 def render(target: str, records: Sequence[Record], dataset: str) -> str:
     """The Markdown of a table, Figure 4's accuracies, the sweep or the ablation.
 
-    What was run by different options is in parts.
+    Runs with different options are in separate parts.
 
     Raises:
         InputError: No record belongs to the table.
@@ -50,8 +55,8 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
     if target == "ablation":
         return render_ablation(records, dataset)
     parts = [
-        _render_recipe(target, dataset, recipe, rows)
-        for recipe, rows in _by_recipe(target, records, dataset)
+        _render_part(target, dataset, chosen, rows)
+        for chosen, rows in _by_settings(target, records, dataset)
     ]
     parts = [part for part in parts if part]
     if not parts:
@@ -59,7 +64,7 @@ def render(target: str, records: Sequence[Record], dataset: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _by_recipe(
+def _by_settings(
     target: str, records: Sequence[Record], dataset: str
 ) -> Iterator[tuple[dict[str, Any], dict[Key, Row]]]:
     """The rows of a table, for each set of options that its runs have in common."""
@@ -69,53 +74,32 @@ def _by_recipe(
         check_record(record)
         found = record["settings"]
         subset = record.get("subset", "")
-        if found["dataset"] != dataset or row_of(found) not in wanted.rows:
+        method = row_of(found)
+        if found["dataset"] != dataset or method not in wanted.rows:
             continue
-        if row_of(found) == BEST and _lacks_parts(known_settings(found, dataset)):
-            continue
-        if not wanted.shows(found):
+        if not wanted.shows(found) or lacks_parts(found, dataset):
             continue
         if bool(subset) != (target in ("table-3", "table-4")) or "correct" not in record:
             continue
-        recipe = _common(found, dataset, ("method", "recipe", "seed", *wanted.varied))
+        chosen = chosen_settings(known_settings(found, dataset))
+        common = {k: v for k, v in chosen.items() if k not in ("seed", *wanted.varied)}
         key = Key(
-            row_of(found),
-            found["noise"],
-            found["backbone"],
-            found["batch_size"],
-            subset,
-            found["lr"],
+            method, found["noise"], found["backbone"], found["batch_size"], subset, found["lr"]
         )
-        groups[json.dumps(recipe, sort_keys=True)][key].append(record)
-    for recipe_text, rows in groups.items():
-        yield json.loads(recipe_text), {key: row_of_records(group) for key, group in rows.items()}
+        groups[json.dumps(common, sort_keys=True)][key].append(record)
+    for common_text, rows in groups.items():
+        yield json.loads(common_text), {key: row_of_records(group) for key, group in rows.items()}
 
 
-def _lacks_parts(found: dict[str, Any]) -> bool:
-    """Whether a run is the best recipe without a part, as in the ablation or an older version."""
-    defaults = default_settings(found["dataset"])
-    return any(found[k] == defaults[k] != value for k, value in RECIPES["best"].items())
-
-
-def _common(found: dict[str, Any], dataset: str, own: tuple[str, ...]) -> dict[str, Any]:
-    """What a run has in common with the other rows of its table."""
-    common = known_settings(found, dataset)
-    if row_of(found) == BEST:
-        for name, value in RECIPES["best"].items():
-            if common[name] == value:
-                common[name] = default_settings(dataset)[name]
-    return {name: value for name, value in common.items() if name not in own}
-
-
-def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict[Key, Row]) -> str:
+def _render_part(target: str, dataset: str, chosen: dict[str, Any], rows: dict[Key, Row]) -> str:
     if target == "figure-3":
         raise InputError("figure 3 is a picture: scripts/reproduce.py --figure 3 draws it")
     if target == "sweep":
-        return render_sweep(dataset, recipe, {(key.name, key.lr): row for key, row in rows.items()})
+        return render_sweep(dataset, chosen, {(key.name, key.lr): row for key, row in rows.items()})
     rates = sorted({key.noise for key in rows})
     if "noise" in TARGETS[target].any_of and not set(rates) <= set(TARGETS[target].varied["noise"]):
-        recipe = {**recipe, "noise_rates": rates}
-    lines = [recipe_line(target, dataset, recipe, list(rows.values()))]
+        chosen = {**chosen, "noise_rates": rates}
+    lines = [settings_line(target, dataset, chosen, list(rows.values()))]
     if target == "table-5":
         lines += _backbone_table(dataset, rows)
     else:
@@ -134,10 +118,10 @@ def _render_recipe(target: str, dataset: str, recipe: dict[str, Any], rows: dict
 
 def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
     """A row a method, in the methods' order, then what is only quoted."""
-    rows = {method: rows[method] for method in ROWS if method in rows}
+    rows = {method: rows[method] for method in METHODS if method in rows}
     subset = not next(iter(rows.values())).metrics
-    heads = ["method", "bank", "to baseline"]
-    heads += [] if subset else ["shuffled", "leak", "memorized", "s/epoch"]
+    heads = ["method", "inductive", "to baseline"]
+    heads += [] if subset else ["shuffled", "leakage", "memorized", "s/epoch"]
     heads += ["paper (quoted)"] if quoted else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     best = max(rows, key=lambda method: statistics.mean(rows[method].accuracy))
@@ -157,13 +141,13 @@ def _method_table(rows: dict[str, Row], quoted: dict[str, float]) -> list[str]:
         if quoted:
             cells.append(f"{quoted[method]:.2f}" if method in quoted else "")
         lines.append("| " + " | ".join(cells) + " |")
-    for name in [name for name in quoted if name not in ROWS]:
+    for name in [name for name in quoted if name not in METHODS]:
         lines.append(f"| {name} |" + " |" * (len(heads) - 2) + f" {quoted[name]:.2f} |")
     return [*lines, "", standing(rows)]
 
 
 def _backbone_table(dataset: str, rows: dict[Key, Row]) -> list[str]:
-    lines = ["", "| network | bank | to the backbone alone | shuffled | leak | s/epoch |"]
+    lines = ["", "| network | inductive | to the backbone alone | shuffled | leakage | s/epoch |"]
     lines[-1] += " paper, RAF-DB (quoted) |"
     lines.append("|" + "---|" * 7)
     by_network = {(key.backbone, key.name): row for key, row in rows.items()}

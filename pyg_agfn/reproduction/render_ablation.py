@@ -1,4 +1,4 @@
-"""What the best recipe is worth without each of its parts, or with others, in Markdown."""
+"""What ``agfn-nlc`` is worth without each of its parts, or with others, in Markdown."""
 
 import json
 import statistics
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyg_agfn.reproduction.grid import (
+    NLC,
     QUICK,
     TARGETS,
+    chosen_settings,
     default_settings,
     is_quick,
     known_settings,
@@ -22,12 +24,10 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
-    recipe_line,
     row_of_records,
     seeds_note,
+    settings_line,
 )
-from pyg_agfn.run_folder import BEST
-from pyg_agfn.training.options import RECIPES
 
 
 def render_ablation(records: Sequence[Record], dataset: str) -> str:
@@ -39,13 +39,14 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
     groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         check_record(record)
-        found = known_settings(record["settings"], dataset)
-        if found["dataset"] != dataset or row_of(found) != BEST or "metrics" not in record:
+        found = record["settings"]
+        if found["dataset"] != dataset or row_of(found) != NLC or "metrics" not in record:
             continue
+        found = known_settings(found, dataset)
         name = _variant(found)
         if name is not None:
-            own = {*RECIPES["best"], *TARGETS["ablation"].sets, "method", "recipe", "seed"}
-            rest = {key: value for key, value in found.items() if key not in own}
+            own = {*TARGETS["ablation"].sets, "method", "seed"}
+            rest = {key: value for key, value in chosen_settings(found).items() if key not in own}
             groups[json.dumps(rest, sort_keys=True)][name].append(record)
     if not groups:
         raise nothing_finished("ablation", dataset)
@@ -56,16 +57,16 @@ def render_ablation(records: Sequence[Record], dataset: str) -> str:
             for name in TARGETS["ablation"].variants
             if name in by_name
         }
-        head = recipe_line("ablation", dataset, json.loads(rest_text), list(rows.values()))
+        head = settings_line("ablation", dataset, json.loads(rest_text), list(rows.values()))
         tables.append("\n".join([head, "", *_table(rows)]))
     return "\n\n".join(tables) + "\n"
 
 
 def _variant(found: dict[str, Any]) -> str | None:
-    """Which run of the ablation these settings are."""
+    """The name of the ablation's run with these settings; None if it has no such run."""
     target = TARGETS["ablation"]
-    defaults = default_settings(found["dataset"])
-    whole = {**{name: defaults[name] for name in target.sets}, **RECIPES["best"]}
+    defaults = default_settings(found["dataset"], NLC)
+    whole = {name: defaults[name] for name in target.sets}
     if is_quick(found):
         whole["bank_size"] = QUICK["bank_size"]
     for name, changed in target.variants.items():
@@ -75,7 +76,7 @@ def _variant(found: dict[str, Any]) -> str | None:
 
 
 def _table(rows: dict[str, Row]) -> list[str]:
-    heads = ["", "bank", "to all parts", "single", "leak", "memorized", "α", "β"]
+    heads = ["", "inductive", "to all parts", "single", "leakage", "memorized", "α", "β"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     every = rows.get("all parts")
     for name, row in rows.items():

@@ -1,9 +1,10 @@
-"""Each method at several learning rates, in Markdown: none is held to a rate that suits another."""
+"""Each method at several learning rates, in Markdown; each is compared at its own best rate."""
 
 import statistics
 from typing import Any
 
-from pyg_agfn.reproduction.grid import ROWS, TARGETS
+from pyg_agfn.registry import METHODS
+from pyg_agfn.reproduction.grid import TARGETS
 from pyg_agfn.reproduction.rows import (
     Row,
     difference,
@@ -11,18 +12,20 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     of_common_seeds,
-    recipe_line,
     seeds_note,
+    settings_line,
     standing,
 )
 
 
-def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, float], Row]) -> str:
-    """The table of runs that have all but method, learning rate and seed in common.
+def render_sweep(
+    dataset: str, chosen_settings: dict[str, Any], rows: dict[tuple[str, float], Row]
+) -> str:
+    """The table of runs that differ in method, learning rate and seed only.
 
     Args:
         dataset: Its name.
-        recipe: The settings in common.
+        chosen_settings: The settings in common that are no defaults.
         rows: By method and learning rate. A method's rates are compared on the seeds that all of
             them have.
 
@@ -30,7 +33,7 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
         The Markdown; empty if no method was run at two rates by the same seed.
     """
     swept: dict[str, dict[float, Row]] = {}
-    for method in ROWS:
+    for method in METHODS:
         of_rate = {rate: row for (name, rate), row in sorted(rows.items()) if name == method}
         comparable = of_common_seeds(list(of_rate.values()))
         if len(comparable) > 1:
@@ -43,8 +46,8 @@ def render_sweep(dataset: str, recipe: dict[str, Any], rows: dict[tuple[str, flo
     command = "sweep"
     if tuple(rates) != TARGETS["sweep"].varied["lr"]:
         command += "".join(f" {rate:g}" for rate in rates)
-    heads = ["method", *(f"{rate:g}" for rate in rates), "best to baseline's", "leak"]
-    lines = [recipe_line(command, dataset, recipe, list(chosen.values())), ""]
+    heads = ["method", *(f"{rate:g}" for rate in rates), "best to baseline's", "leakage"]
+    lines = [settings_line(command, dataset, chosen_settings, list(chosen.values())), ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for method, found in swept.items():
         cells = [method + seeds_note(chosen[method], chosen.values())]

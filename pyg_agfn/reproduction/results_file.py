@@ -1,4 +1,4 @@
-"""One file of results, a JSON object a line, that several processes write to at once."""
+"""A file of results with one JSON object a line; several processes may write to it at once."""
 
 import base64
 import dataclasses
@@ -16,28 +16,28 @@ from torch import Tensor
 
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.output_files import check_output_file
-from pyg_agfn.reproduction.grid import cell_name, same_settings
-from pyg_agfn.run_files import check_file
+from pyg_agfn.reproduction.grid import known_settings, same_settings
+from pyg_agfn.runs.json_files import check_file
 from pyg_agfn.training import TrainOptions
-from pyg_agfn.training.checkpoint_facts import is_count, is_number
+from pyg_agfn.training.checkpoint_schema import is_count, is_number
 
 Record = dict[str, Any]
 
-#: Most bytes of the file and of a row; read, they take up to some 25 times as many.
+#: Most bytes of the file and of a row. In memory they take up to about 25 times as many.
 FILE_LIMIT, ROW_LIMIT = 256 << 20, 16 << 20
 #: Seconds that another process may take to write its row.
 PATIENCE = 60.0
 
 
 class ResultsFile:
-    """Records of finished runs, and of the failed ones.
+    """Records of finished and of failed runs.
 
-    A record has ``cell``, the run's name, and ``settings``; then ``metrics`` and ``correct``, or
-    ``error``. One of a subset of the test images has ``subset``, its list's name, too. The last
-    record of a cell and subset counts.
+    A record has ``cell``, the name of the run, and ``settings``, and either ``metrics`` and
+    ``correct`` or ``error``. A record of a subset of the test images also has ``subset``, the name
+    of its list. Of several records of one cell and subset, the last one counts.
 
     Args:
-        path: The file; made with its folder by the first record.
+        path: The file. The first record creates it and its folder.
         patience: Seconds to wait for another process that writes to it.
     """
 
@@ -46,14 +46,14 @@ class ResultsFile:
         self.patience = patience
 
     def check(self) -> str:
-        """Makes sure, before any training, that the file can be read and written to.
+        """Makes sure, before any training, that the file can be read and written.
 
         Returns:
-            What is to be said of rows that are no records and are passed over; empty if none is.
+            A line about rows that are no records and are ignored; empty if there are none.
 
         Raises:
-            InputError: It cannot, it holds no record, a record is not that of a run, or another
-                process holds its lock.
+            InputError: The file cannot be read or written, it holds no record, a record is not
+                that of a run, or another process holds its lock.
         """
         passed_over = self.check_records()
         check_output_file(self.path, "--results")
@@ -84,10 +84,10 @@ class ResultsFile:
         if not bad:
             return ""
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        return f"{self.path}: passed over, as they are no records: {len(bad)} rows ({shown})"
+        return f"{self.path}: {len(bad)} rows are no records and are ignored ({shown})"
 
     def add(self, record: Record) -> None:
-        """Appends a record, whole or not at all, and waits until the disk has it.
+        """Appends a record, completely or not at all, and waits until it is on the disk.
 
         Raises:
             InputError: The file cannot be written.
@@ -110,7 +110,7 @@ class ResultsFile:
             ) from None
 
     def records(self) -> list[Record]:
-        """The last record of each cell and subset, in the order of the first ones."""
+        """The last record of each cell and subset, in the order of their first records."""
         found: dict[tuple[str, str], Record] = {}
         for _, record in self._rows():
             if record is not None:
@@ -118,12 +118,12 @@ class ResultsFile:
         return list(found.values())
 
     def find(self, options: TrainOptions) -> Record | None:
-        """The record of a run that has metrics."""
-        name = cell_name(options)
+        """The last record of a run that has metrics, whatever an older version called it."""
+        found = None
         for record in self.records():
-            if record["cell"] == name and "metrics" in record:
-                return record if same_settings(record["settings"], options) else None
-        return None
+            if "metrics" in record and same_settings(record.get("settings"), options):
+                found = record
+        return found
 
     def has(self, options: TrainOptions) -> bool:
         """Whether a run has metrics."""
@@ -135,7 +135,7 @@ class ResultsFile:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        # Where the lock's file cannot be opened, filelock would wait for it too.
+        # If the lock's file cannot be opened, this raises; filelock would wait for it.
         with self._lock_path.open("ab"):
             pass
         try:
@@ -148,7 +148,7 @@ class ResultsFile:
             ) from None
 
     def _rows(self) -> Iterator[tuple[int, Record | None]]:
-        """Each row that is not empty, by its number from 1; None where it is no record."""
+        """Each row that is not empty with its number from 1; None if the row is no record."""
         try:
             if not os.path.lexists(self.path):
                 return
@@ -169,16 +169,16 @@ class ResultsFile:
         try:
             record = json.loads(line) if len(line) <= ROW_LIMIT else None
         except (ValueError, RecursionError):
-            return None  # half a line of a process that died; its run's folder is still there
+            return None  # a killed process left half a line; the folder of its run still exists
         if not isinstance(record, dict) or not isinstance(record.get("cell"), str):
             return None
         if not isinstance(record.get("subset", ""), str):
-            raise InputError(f"--results {self.path}, row {row}: subset is no name")
+            raise InputError(f"--results {self.path}, row {row}: subset must be a name")
         return record
 
 
 def _holder(lock: Path) -> str:
-    """The process that holds a lock, where the system (Linux) names it."""
+    """The process that holds a lock, if the system names it (Linux does)."""
     try:
         status = lock.stat()
         device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
@@ -192,38 +192,39 @@ def _holder(lock: Path) -> str:
 
 
 def check_record(record: Record) -> None:
-    """Makes sure that a record is of a run, whoever wrote the file.
+    """Makes sure that a record is of a run; the file may come from an untrusted source.
 
     Raises:
-        InputError: Something is missing, of another type, or cannot be.
+        InputError: An entry is missing, of the wrong type, or impossible.
     """
     try:
         _check_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the record of {record['cell']} is not that of a run ({error}); remove its line"
         ) from None
 
 
 def _check_record(record: Record) -> None:
-    known = {field.name for field in dataclasses.fields(TrainOptions)}
-    given = {name: value for name, value in record["settings"].items() if name in known}
-    named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split"}
-    if missing := named - given.keys():
+    found = record["settings"]
+    named = {"dataset", "method", "noise", "backbone", "batch_size", "seed", "eval_split", "lr"}
+    if missing := named - found.keys():
         raise ValueError(f"settings without {', '.join(sorted(missing))}")
+    fields = {field.name for field in dataclasses.fields(TrainOptions)}
+    given = {k: v for k, v in known_settings(found, found["dataset"]).items() if k in fields}
     TrainOptions(**{**given, "root": ".", "pretrain_epochs": 0})
     if "correct" not in record:
         return
     images = record["images"] if "images" in record else record["metrics"]["test_images"]
     packed = len(base64.b64decode(record["correct"]))
     if not is_count(images) or not images or packed != -(-images // 8):
-        raise ValueError("correct is not of as many images")
+        raise ValueError("correct is of another number of images")
     if "metrics" in record:
         metrics = record["metrics"]
         figures = [metrics["leak"], metrics["seconds_per_epoch"]]
         figures += [metrics["accuracy"]["shuffled"]["mean"], metrics["memorized"] or 0.0]
         if not all(map(is_number, figures)):
-            raise ValueError("metrics are no numbers")
+            raise ValueError("a metric is no number")
 
 
 def pack(correct: Tensor) -> str:
@@ -232,6 +233,6 @@ def pack(correct: Tensor) -> str:
 
 
 def unpack(text: str, n: int) -> Tensor:
-    """The n booleans of :func:`pack`."""
+    """The n booleans that :func:`pack` was given."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8), count=n)
     return torch.from_numpy(bits.astype(bool))

@@ -1,4 +1,4 @@
-"""What the tables of results are made of: rows of runs, and cells that say what they measured."""
+"""What the tables of results are made of: rows of runs, and cells with their figures."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,8 @@ from torch import Tensor
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import QUICK, QUICK_MARK, chosen_settings, is_quick
+from pyg_agfn.reproduction.grid import NLC, QUICK, QUICK_MARK, default_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
-from pyg_agfn.run_folder import BEST
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,10 @@ class Row:
 
     Attributes:
         seeds: In ascending order.
-        accuracy: By the bank, 0 to 1, one a seed.
-        correct: (seeds, images).
+        accuracy: Inductive accuracy, 0 to 1, one a seed.
+        correct: Whether each image is classified rightly, (seeds, images).
         metrics: One a seed; empty for a subset.
-        quick: Whether they are try-outs, whose figures mean nothing: none is tested.
+        quick: Whether the runs are try-outs. Their figures mean nothing, so they get no p-values.
     """
 
     seeds: list[int]
@@ -36,12 +35,13 @@ class Row:
 
 
 def row_of_records(records: Sequence[Record]) -> Row:
-    """The runs of one row, by their seeds.
+    """The runs of one row, in the order of their seeds; of several of one seed the last.
 
     Raises:
         InputError: They are measured on different images.
     """
-    records = sorted(records, key=lambda record: record["settings"]["seed"])
+    by_seed = {record["settings"]["seed"]: record for record in records}
+    records = [by_seed[seed] for seed in sorted(by_seed)]
     metrics = [record["metrics"] for record in records if "metrics" in record]
     images = [r["images"] if "images" in r else r["metrics"]["test_images"] for r in records]
     if len(set(images)) > 1:
@@ -59,7 +59,7 @@ def row_of_records(records: Sequence[Record]) -> Row:
 
 
 def of_common_seeds(rows: Sequence[Row]) -> list[Row]:
-    """The same rows by the seeds that all of them have; none if there is no such seed."""
+    """The rows with the seeds only that all of them have; no rows if there is no such seed."""
     common = sorted(set.intersection(*(set(row.seeds) for row in rows))) if rows else []
     return [_of_seeds(row, common) for row in rows] if common else []
 
@@ -72,23 +72,28 @@ def _of_seeds(row: Row, seeds: list[int]) -> Row:
 
 
 def nothing_finished(target: str, dataset: str) -> InputError:
-    """That a table has no run yet, and how to get it."""
+    """The error that a table has no run yet, with the command that makes it."""
     return InputError(f"no finished run of {target} on {dataset}: run {command(target, dataset)}")
 
 
 def command(target: str, dataset: str) -> str:
-    """The command that makes a table, but for its options."""
+    """The command that makes a table, without its options."""
     root = "" if dataset == "digits" else " --root DATA"
     lists = " --list FILE" if target in ("table-3", "table-4") else ""
     return f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root}{lists}"
 
 
-def recipe_line(target: str, dataset: str, recipe: dict[str, Any], rows: Sequence[Row]) -> str:
-    """What a table shows, and the command that makes it."""
-    first = rows[0]
-    split = recipe["eval_split"]
-    chosen = chosen_settings(recipe, dataset)
-    chosen.pop("dataset", None)
+def settings_line(target: str, dataset: str, chosen: dict[str, Any], rows: Sequence[Row]) -> str:
+    """What a table shows, and the command that makes it.
+
+    Args:
+        target: Its name on the command line.
+        dataset: Its data set.
+        chosen: The settings of all its runs that are no defaults.
+        rows: Its rows.
+    """
+    first, chosen = rows[0], dict(chosen)
+    split = chosen.get("eval_split", default_settings(dataset)["eval_split"])
     tryout = any(row.quick for row in rows)
     if tryout:
         for name in (*QUICK, "train_size"):
@@ -113,14 +118,14 @@ def _flag(name: str, value: Any) -> str:
 
 
 def mean_and_spread(shares: Sequence[float]) -> str:
-    """Mean of shares in %, and over several their standard deviation."""
+    """The mean of shares in %, and the standard deviation if there are several."""
     values = [100 * share for share in shares]
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{spread}"
 
 
 def leak_cell(metrics: Sequence[dict[str, Any]]) -> str:
-    """Mean leak over the seeds, in points."""
+    """Mean batch leakage over the seeds, in points."""
     return f"{100 * statistics.mean(m['leak'] for m in metrics):+.1f}"
 
 
@@ -131,29 +136,29 @@ def memorized_cell(metrics: Sequence[dict[str, Any]]) -> str:
 
 
 def seeds_note(row: Row, rows: Iterable[Row]) -> str:
-    """What follows the name of a row that lacks some of the others' seeds: those it has."""
+    """The seeds of a row that lacks some of the other rows' seeds; empty if it lacks none."""
     if {seed for other in rows for seed in other.seeds} == set(row.seeds):
         return ""
     return f" (seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))})"
 
 
 def difference(row: Row, other: Row | None) -> str:
-    """Points to another row, with the paired test's p: on the seeds that both have, if any."""
+    """Points ahead of another row and the paired test's p, on the seeds that both have, if any."""
     if other is None:
         return ""
     return f"{points_to(row, other):+.2f}{p_value(row, other)}"
 
 
 def points_to(row: Row, other: Row) -> float:
-    """Points that a row's mean is above another's, on the seeds that both have, if any."""
+    """Points by which a row's mean exceeds another's, on the seeds that both have, if any."""
     first, second = of_common_seeds([row, other]) or (row, other)
     return 100 * (statistics.mean(first.accuracy) - statistics.mean(second.accuracy))
 
 
 def p_value(row: Row, other: Row) -> str:
-    """The paired test's p, on the seeds that both have, in brackets.
+    """The paired test's p in brackets, on the seeds that both rows have.
 
-    Nothing if they have none, or are try-outs.
+    Empty if they have no seed in common, or are try-outs.
     """
     if row.quick or other.quick:
         return ""
@@ -165,28 +170,28 @@ def p_value(row: Row, other: Row) -> str:
 
 
 def standing(rows: dict[str, Row]) -> str:
-    """Where AGFN stands, by either recipe, in words."""
+    """Where AGFN stands, with corrected labels and without, in words."""
 
     def mean(name: str) -> float:
         return statistics.mean(rows[name].accuracy)
 
     if any(row.quick for row in rows.values()):
         return f"A {QUICK_MARK} does not tell where AGFN stands."
-    ours = [name for name in rows if name in ("agfn", BEST)]
-    rivals = [name for name in rows if name not in ours]
+    ours = [name for name in rows if name in ("agfn", NLC)]
+    others = [name for name in rows if name not in ours]
     if not ours:
         return "AGFN is not among these runs."
-    if not rivals:
+    if not others:
         return "No other method is among these runs."
-    rival = max(rivals, key=mean)
+    other = max(others, key=mean)
     sentences = []
     for name in ours:
-        title = "AGFN" if name == "agfn" else "AGFN by the best recipe"
-        points = points_to(rows[name], rows[rival])
+        title = "AGFN" if name == "agfn" else "AGFN with corrected labels"
+        points = points_to(rows[name], rows[other])
         if points == 0:
-            sentences.append(f"{title} is level with {rival}.")
+            sentences.append(f"{title} is level with {other}.")
             continue
         standing = "leads, ahead of" if points > 0 else "does not lead; it is behind"
-        p = p_value(rows[name], rows[rival])
-        sentences.append(f"{title} {standing} {rival} by {abs(points):.2f} points{p}.")
+        p = p_value(rows[name], rows[other])
+        sentences.append(f"{title} {standing} {other} by {abs(points):.2f} points{p}.")
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""Runs the cells of a grid: each once, whatever is killed or started beside it."""
+"""Runs the cells of a grid. Each runs once, even if processes are killed or several run at once."""
 
 import json
 import shutil
@@ -15,19 +15,19 @@ from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction.grid import cell_name, same_settings, settings
 from pyg_agfn.reproduction.results_file import Record, ResultsFile, pack, unpack
-from pyg_agfn.run_files import read_json
-from pyg_agfn.run_folder import load_answers
+from pyg_agfn.runs.folder import load_answers
+from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
 
 
 def run_grid(
     cells: Sequence[TrainOptions], out: Path, results: ResultsFile, console: Console
 ) -> list[str]:
-    """Trains what has no result yet; returns the names of the cells that failed.
+    """Trains the cells that have no result yet; returns the names of those that failed.
 
-    A cell's folder is ``out/NAME``. While a process trains it, it holds a lock that the system
-    takes back when the process dies, so another goes on with the next cell in the meantime. A
-    folder without metrics is of a run that was killed, and goes on from its checkpoint.
+    A cell's folder is ``out/NAME``. A process that trains a cell holds a lock, and other processes
+    take the next cell. The system releases the lock when the process dies. A folder without
+    metrics is of a run that was killed; the run resumes from its checkpoint.
 
     Raises:
         InputError: Data or device are not as the options say, or nothing can be written.
@@ -51,7 +51,7 @@ def run_grid(
                     console.print(f"{title}: {record['error']}", highlight=False)
                     failed.append(name)
         except Timeout:
-            console.print(f"{title}: another process is at it", highlight=False)
+            console.print(f"{title}: another process trains it", highlight=False)
         except OSError as error:
             raise InputError(f"--out {out}: {error.strerror}; choose another folder") from None
     return failed
@@ -67,7 +67,7 @@ def _add(results: ResultsFile, record: Record, folder: Path) -> None:
 
 
 def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
-    """Trains one cell into its folder, unless it is there; returns its record."""
+    """Trains one cell into its folder, unless it is finished; returns its record."""
     if not _is_finished(folder, options):
         train, test = load_datasets(options)
         if folder.exists() and not _is_of(folder, options):
@@ -75,7 +75,7 @@ def run_cell(options: TrainOptions, folder: Path, console: Console) -> Record:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             train_method(options, folder, train, test, console)
-        except InputError as error:  # such as a loss that is no longer finite: the grid goes on
+        except InputError as error:  # such as a loss that is not finite: the grid continues
             return {"error": str(error)}
     metrics = read_json(folder / "metrics.json")
     return {"metrics": metrics, "correct": pack(load_answers(folder).correct)}
@@ -96,8 +96,8 @@ class Subset(NamedTuple):
     """A list of test images.
 
     Attributes:
-        name: The list's name without its ending, by which results know it.
-        positions: Of its images, among the test images.
+        name: The list's file name without its ending; results are recorded under it.
+        positions: The positions of its images among the test images.
     """
 
     name: str
@@ -105,15 +105,16 @@ class Subset(NamedTuple):
 
 
 def read_subsets(paths: Sequence[Path], options: TrainOptions, console: Console) -> list[Subset]:
-    """The test images of each list; read before anything is trained.
+    """The test images of each list; the lists are read before anything is trained.
 
     Args:
         paths: The lists.
-        options: Of any run of the grid: all have the same test images.
-        console: Where it is told how many of the images are there.
+        options: The options of any run of the grid; all have the same test images.
+        console: Is told how many of the listed images are test images.
 
     Raises:
-        InputError: Two lists have one name, or a list cannot be read or has none of the images.
+        InputError: Two lists have the same name, a list cannot be read, or none of its images is a
+            test image.
     """
     names = [path.stem for path in paths]
     for path in paths:
@@ -161,7 +162,10 @@ def measure_subset(cells: Sequence[TrainOptions], subset: Subset, results: Resul
 def positions(
     test: ImageDataset, listed: dict[str, int], path: Path, console: Console
 ) -> list[int]:
-    """Where the listed images are among the test images; says how many are not, or differ."""
+    """The listed images' positions among the test images.
+
+    The console is told how many are missing, and how many have another label.
+    """
     by_stem = {Path(name).stem: i for i, name in enumerate(test.names)}
     found = [by_stem[stem] for stem in listed if stem in by_stem]
     if not found:
@@ -175,8 +179,8 @@ def positions(
         if stem in by_stem
     )
     console.print(
-        f"{path.name}: {len(found)} of {len(listed)} images are in the test split; the list's "
-        f"label is another one for {differ}, where the data set's counts",
+        f"{path.name}: {len(found)} of {len(listed)} images are in the test split; {differ} have "
+        "another label in the list than in the data set, whose label is used",
         highlight=False,
     )
     return found

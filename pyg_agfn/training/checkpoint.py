@@ -1,39 +1,34 @@
 """Checkpoints of a run that is not finished: whole or not there, and never unpickled."""
 
-import hashlib
 import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.distributed import rank
-from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.datasets.image_batch import ImageBatches
+from pyg_agfn.errors import InputError
+from pyg_agfn.methods.method import Method, StepOutput
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.rivals import Objective
-from pyg_agfn.run_files import (
-    Kind,
-    kind_of,
+from pyg_agfn.runs.files import (
+    TensorSpec,
     read_header,
     read_tensors,
+    spec_of,
     tensor_file_error,
     write_tensors,
 )
-from pyg_agfn.training.checkpoint_facts import (
+from pyg_agfn.training.checkpoint_schema import (
     check_progress,
     restore_scaler,
     restore_schedule,
     settings_with_rates,
 )
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.interruption import Interruption
-from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.data import TrainingData
 
 FILE = "checkpoint.safetensors"
 
@@ -48,27 +43,29 @@ OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
 
 @dataclass
 class TrainingState:
-    """All that decides how a run goes on.
+    """All that decides how a run is resumed.
 
     Attributes:
         model: With the graph's parameters.
         descent: Optimizers and schedule.
-        objective: What it keeps from step to step.
+        method: What it keeps from step to step.
         batches: Order and augmentation, and which batches of the pass are done.
         totals: Of the epoch, on the device: steps, sum of their losses, right answers, answers.
         epoch: Being trained, from 1.
         seconds: What the epoch took so far.
         history: What the epochs before it measured.
+        best: The weights after the best epoch, where that one is kept; else empty.
     """
 
     model: BaselineClassifier
     descent: CoordinateDescent
-    objective: Objective
-    batches: Batches
+    method: Method
+    batches: ImageBatches
     totals: dict[str, Tensor] = field(default_factory=dict)
     epoch: int = 1
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def begin_epoch(self, epoch: int) -> None:
         """Sets what is counted by epoch to zero."""
@@ -82,12 +79,12 @@ class TrainingState:
             },
         }
 
-    def count(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def count(self, out: StepOutput) -> None:
         """Adds a step to the totals, without waiting for the device."""
         self.totals["steps"] += 1
-        self.totals["loss"] += loss
-        self.totals["correct"] += (logits.argmax(1) == targets).sum()
-        self.totals["answers"] += len(targets)
+        self.totals["loss"] += out.loss
+        self.totals["correct"] += (out.logits.argmax(1) == out.targets).sum()
+        self.totals["answers"] += len(out.targets)
 
     @property
     def epochs(self) -> int:
@@ -105,99 +102,7 @@ class TrainingState:
         return float(self.totals["correct"]) / max(1, int(self.totals["answers"]))
 
 
-class Saver:
-    """Writes checkpoints while a run is trained: by time, and when it is interrupted.
-
-    Args:
-        folder: The run folder; without one nothing is written.
-        state: What is saved.
-        train: Training images, told apart by :func:`fingerprint`.
-        options: How often.
-    """
-
-    def __init__(
-        self, folder: Path | None, state: TrainingState, train: ImageDataset, options: TrainOptions
-    ) -> None:
-        self.folder = folder
-        self.state = state
-        self.train = train
-        self.options = options
-        self.interruption = Interruption()
-        self.saved = time.monotonic()
-        self.unchecked: list[tuple[Tensor, Tensor]] = []
-
-    def resume(self) -> bool:
-        """Loads the folder's checkpoint, if there is one."""
-        if self.folder is None or not (self.folder / FILE).exists():
-            return False
-        load_checkpoint(self.folder / FILE, self.state, self.train)
-        return True
-
-    def after_step(self, loss: Tensor, index: Tensor) -> None:
-        """Told of each step: its loss, and which training images it had.
-
-        Raises:
-            InputError: The loss, α or β is not finite, or the checkpoint cannot be written.
-            InterruptedRunError: A signal has come.
-        """
-        values = [loss, *(parameter.detach() for parameter in self.state.descent.graph)]
-        self.unchecked.append((torch.stack(values), index))
-        # Reading a loss makes a GPU wait: not at every step.
-        if loss.device.type == "cpu" or len(self.unchecked) >= 64:
-            self.check_losses()
-        if time.monotonic() - self.saved >= self.options.checkpoint_seconds:
-            self.save()
-        self.stop_if_interrupted()
-
-    def save(self) -> None:
-        """Writes a checkpoint, of a state that is good."""
-        self.check_losses()
-        self.check_weights()
-        if self.folder is not None and rank() == 0:
-            save_checkpoint(self.folder / FILE, self.state, self.train)
-        self.saved = time.monotonic()
-
-    def stop_if_interrupted(self) -> None:
-        """Saves and ends the run if a signal has come."""
-        if self.interruption.received is None:
-            return
-        self.save()
-        way = "" if self.folder is None else f", and saved; --resume {self.folder} goes on"
-        raise InterruptedRunError(
-            f"interrupted in epoch {self.state.epoch}{way}", 128 + self.interruption.received
-        )
-
-    def check_losses(self) -> None:
-        """Stops the run at the first step whose loss, α or β is not finite."""
-        if not self.unchecked:
-            return
-        values = torch.stack([values for values, _ in self.unchecked])
-        if not bool(values.isfinite().all()):
-            bad, which = (int(i) for i in (~values.isfinite()).nonzero()[0])
-            step = int(self.state.totals["steps"]) - len(values) + bad + 1
-            index = self.unchecked[bad][1].tolist()
-            names = ", ".join(self.train.names[i] for i in index[:3])
-            more = f" and {len(index) - 3} more" if len(index) > 3 else ""
-            what = ("the loss", "alpha", "beta")[which]
-            self._stop(f"{what} is {float(values[bad, which])} in step {step} ({names}{more})")
-        self.unchecked.clear()
-
-    def check_weights(self) -> None:
-        """Stops the run where a step has left a weight or a statistic that is not finite."""
-        for name, tensor in self.state.model.state_dict().items():
-            if not bool(tensor.isfinite().all()):
-                self._stop(f"{name} is not finite after step {int(self.state.totals['steps'])}")
-
-    def _stop(self, what: str) -> NoReturn:
-        kept = self.folder is not None and (self.folder / FILE).exists()
-        raise InputError(
-            f"{self.options.method[0]}: {what} of epoch {self.state.epoch}: "
-            f"lower --lr ({self.options.lr}) or --lr-graph ({self.options.lr_graph})"
-            + (f"; the last good state is kept in {self.folder}" if kept else "")
-        )
-
-
-def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+def save_checkpoint(path: Path, state: TrainingState, train: TrainingData) -> None:
     """Writes a checkpoint, whole or not at all: the one before it is there until this one is.
 
     Raises:
@@ -212,12 +117,12 @@ def save_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         "optimizers": [_settings(optimizer) for optimizer in state.descent.optimizers],
         "schedule": state.descent.schedule.state_dict(),
         "scaler": state.descent.scaler.state_dict(),
-        "data": fingerprint(train),
+        "data": train.fingerprint(),
     }
     write_tensors(path, tensors, {"state": json.dumps(facts)})
 
 
-def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> None:
+def load_checkpoint(path: Path, state: TrainingState, train: TrainingData) -> None:
     """Puts everything back to where :func:`save_checkpoint` was called.
 
     Raises:
@@ -227,7 +132,7 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         found = read_header(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["state"])
-        if facts["data"] != fingerprint(train):
+        if facts["data"] != train.fingerprint():
             raise InputError(
                 f"{path}: the training images or labels are not those that the run began "
                 "with; give them back, or begin a new run"
@@ -241,14 +146,6 @@ def load_checkpoint(path: Path, state: TrainingState, train: ImageDataset) -> No
         raise tensor_file_error(path, error) from None
 
 
-def fingerprint(data: ImageDataset) -> str:
-    """Of which images a data set has, in which order, and of their labels."""
-    digest = hashlib.sha256(repr((tuple(data.images.shape), data.classes)).encode())
-    digest.update("\0".join(data.names).encode("utf-8", "surrogateescape"))
-    digest.update(data.labels.numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     for number, optimizer in enumerate(state.descent.optimizers):
@@ -257,7 +154,8 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
                 if isinstance(value, Tensor):
                     tensors[f"optimizer.{number}.{index}.{name}"] = value
     parts = {
-        "objective": state.objective.state_dict(),
+        "objective": state.method.state_dict(),
+        "best": state.best,
         "batches": state.batches.state_dict(),
         "totals": state.totals,
         "generator": {"cpu": torch.get_rng_state()},
@@ -269,15 +167,18 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors
 
 
-def _expected(state: TrainingState, found: dict[str, Kind]) -> dict[str, Kind]:
+def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
-    expected = {name: kind_of(tensor) for name, tensor in _tensors(state).items()}
+    expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
+    if any(name.startswith("best.") for name in found):
+        best = state.method.inference_model().state_dict()
+        expected |= {f"best.{name}": spec_of(tensor) for name, tensor in best.items()}
     for number, optimizer in enumerate(state.descent.optimizers):
         for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
             for kept in OPTIMIZER_STATE[type(optimizer)]:
                 name = f"optimizer.{number}.{index}.{kept}"
                 if name in found:
-                    expected[name] = Kind("F32", ()) if kept == "step" else kind_of(parameter)
+                    expected[name] = TensorSpec("F32", ()) if kept == "step" else spec_of(parameter)
     return expected
 
 
@@ -305,7 +206,8 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
     restore_schedule(state.descent.schedule, facts["schedule"], steps)
     restore_scaler(state.descent.scaler, facts.get("scaler", {}))
-    state.objective.load_state_dict(part("objective"))
+    state.method.load_state_dict(part("objective"))
+    state.best = part("best")
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
     state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]

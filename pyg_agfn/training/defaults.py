@@ -1,6 +1,9 @@
-"""Defaults of a training run that depend on its data set or recipe."""
+"""Defaults of a training run that depend on its data set or method."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from pyg_agfn.registry import DATASETS, METHODS
 
 #: What the paper names in Section 4.1 (FERPlus, RAF-DB) and 4.6 (MNIST), and what is not the
 #: paper's but fits the data: sizes as stored, and a small network for small images.
@@ -28,18 +31,20 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-#: What a recipe sets, where it is not the default.
-RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "best": {
-        "alpha": 8.0,
-        "beta": -4.0,
-        "teacher": 0.99,
-        "memory": 4096,
-        "judges": "neighbours",
-        "correct_at_most": None,
-        "heads": "alone",
-        "graph_optimizer": "adam",
-        "lr_graph": 0.02,
-    },
-}
+def dataset_defaults(name: str) -> Mapping[str, Any]:
+    """A data set's own defaults of training options; none of a data set that is unknown.
+
+    Those of the package are :data:`DATASET_DEFAULTS`, so that no data set is imported for them;
+    others bring theirs (:func:`pyg_agfn.datasets.reader.register_dataset`).
+    """
+    if name in DATASET_DEFAULTS:
+        return DATASET_DEFAULTS[name]
+    if name not in DATASETS:
+        return {}
+    reader = DATASETS[name]
+    return {"eval_split": reader.splits[0], **reader.defaults}
+
+
+def method_defaults(name: object) -> Mapping[str, Any]:
+    """A method's own defaults of training options; none of a method that is unknown."""
+    return METHODS[name].defaults if isinstance(name, str) and name in METHODS else {}

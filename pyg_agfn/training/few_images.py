@@ -1,7 +1,7 @@
-"""Batch size and epochs by the number of training images, where the user leaves them to defaults.
+"""Default batch size and epochs for small data sets.
 
-A published default is of thousands of images. For a few hundred it is one or two steps an epoch,
-which ends a run before anything is learned.
+The published defaults are for thousands of images. With a few hundred images they give one or two
+steps an epoch, and the run ends before the network has learned anything.
 """
 
 import dataclasses
@@ -9,30 +9,31 @@ import math
 from typing import Any
 
 from pyg_agfn.cli import flag_of
-from pyg_agfn.run_folder import GRAPH_METHODS
+from pyg_agfn.registry import METHODS
 from pyg_agfn.training.options import TrainOptions
 
-#: Fewest steps an epoch that a default batch size leaves, down to the smallest batch.
+#: Fewest steps an epoch with a default batch size. The batch is halved to reach them, down to the
+#: smallest batch.
 STEPS_AN_EPOCH = 10
 SMALLEST_BATCH = 16
-#: Fewest steps of a run by default, where the usual batch size has fewer an epoch than that.
+#: Fewest steps of a run by default, if the usual batch size gives fewer steps an epoch than above.
 STEPS_A_RUN = 800
-#: Fewer steps an epoch than these, by a batch size that was asked for, are worth a warning.
+#: If a batch size that the user set gives fewer steps an epoch than this, there is a warning.
 FEW_STEPS = 4
 
 
 def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) -> TrainOptions:
-    """The same options, with the defaults among them fitted to the number of training images.
+    """The options, with their defaults adapted to the number of training images.
 
     With fewer than :data:`STEPS_AN_EPOCH` steps an epoch the batch is halved, to no less than
-    :data:`SMALLEST_BATCH`, and epochs are added until the run has :data:`STEPS_A_RUN` steps, the
-    same share of them before the graph joins the samples. What was set stays as it is, and so does
-    everything where there are images enough.
+    :data:`SMALLEST_BATCH`. Epochs are added until the run has :data:`STEPS_A_RUN` steps; the share
+    of epochs before the graph joins the samples stays the same. Options that the user set stay as
+    they are. With enough images all options stay as they are.
 
     Args:
-        options: Of the run; :attr:`TrainOptions.defaulted` says what is a default.
-        num_images: That are trained on.
-        processes: That share a batch, each with two images or more.
+        options: The options; :attr:`TrainOptions.defaulted` names those that are defaults.
+        num_images: Number of training images.
+        processes: Number of processes that share a batch; each needs two images or more.
     """
     free, fitted = options.defaulted, dict[str, Any]()
     if "train_size" in free and (options.train_size or 0) > num_images:
@@ -54,9 +55,10 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
 
 
 def changed_defaults(usual: TrainOptions, fitted: TrainOptions) -> str:
-    """What of the defaults has changed, as it is typed; empty if nothing has."""
+    """The defaults that have changed, as options of the command line; empty if none has."""
     names = ["batch_size", "epochs"]
-    names += ["pretrain_epochs"] if {*usual.method} & {*GRAPH_METHODS} else []
+    if any("pretrain_epochs" in METHODS[name].options for name in usual.method):
+        names.append("pretrain_epochs")
     return ", ".join(
         f"{flag_of(name)} {getattr(fitted, name)}"
         for name in names
@@ -65,7 +67,7 @@ def changed_defaults(usual: TrainOptions, fitted: TrainOptions) -> str:
 
 
 def warn_of_few_steps(batch_size: int, num_images: int) -> str:
-    """A line on a batch so large that an epoch has hardly a step; empty if it is not."""
+    """A warning if the batch is so large that an epoch has very few steps; otherwise empty."""
     steps, smaller = max(1, num_images // batch_size), _fitting_batch(num_images)
     if steps >= FEW_STEPS or smaller >= batch_size or num_images // smaller <= steps:
         return ""
@@ -76,7 +78,7 @@ def warn_of_few_steps(batch_size: int, num_images: int) -> str:
 
 
 def _fitting_batch(num_images: int, processes: int = 1) -> int:
-    """The largest power of two that leaves steps enough, of images for each process."""
+    """The largest power of two that leaves enough steps, and enough images for each process."""
     smallest = max(SMALLEST_BATCH, 2 * processes)
     power = 1 << int(math.log2(max(num_images / STEPS_AN_EPOCH, smallest)))
     return max(power, smallest) // processes * processes

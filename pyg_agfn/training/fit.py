@@ -1,59 +1,44 @@
 """The training loop of one method, and what is measured of it."""
 
-import platform
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
+from torch import nn
 
-from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
-from pyg_agfn.evaluation import Shuffled, evaluate, extract_features
+from pyg_agfn.evaluation import Protocol, Shuffled, Single, evaluate, extract_features
+from pyg_agfn.evaluation.protocols import joins_images
+from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import Objective, make_objective
-from pyg_agfn.run_folder import Answers, Method, ModelCard, References
-from pyg_agfn.training.checkpoint import Epoch, Saver, TrainingState
+from pyg_agfn.nn.own_backbone import find_num_features
+from pyg_agfn.registry import BACKBONES, METHODS
+from pyg_agfn.runs.model_config import ModelConfig
+from pyg_agfn.training.checkpoint import TrainingState
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
+from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.few_images import warn_of_few_steps
 from pyg_agfn.training.interruption import deferred_signals
-from pyg_agfn.training.label_correction import LabelCorrection
 from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
-from pyg_agfn.training.option_uses import corrects_labels
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.precision import emulates_bf16
 from pyg_agfn.training.profile import StepProfile, profile_steps
+from pyg_agfn.training.progress import epoch_line, progress_bar
+from pyg_agfn.training.result import TrainingResult
+from pyg_agfn.training.saver import Saver
+from pyg_agfn.transforms import PoissonEdges
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model and its bank, what it answers, what each epoch and the end measured."""
-
-    card: ModelCard
-    model: BaselineClassifier
-    references: References | None
-    answers: Answers
-    history: list[Epoch]
-    metrics: dict[str, Any]
-
-
-def describe_model(options: TrainOptions, method: Method, data: ImageDataset) -> ModelCard:
+def describe_model(options: TrainOptions, method: str, data: TrainingData) -> ModelConfig:
     """What a method's model is, for these options and images."""
-    _, channels, height, width = data.images.shape
-    return ModelCard(
+    channels, height, width = data.image_shape
+    plugins = [METHODS.plugin_of(method), BACKBONES.plugin_of(options.backbone)]
+    return ModelConfig(
         method=method,
         backbone=options.backbone,
         classes=data.classes,
@@ -69,23 +54,45 @@ def describe_model(options: TrainOptions, method: Method, data: ImageDataset) ->
         resize=options.resize,
         white_integer=data.white.integer,
         white_float=data.white.floating,
+        own_transforms=data.own_transforms,
+        plugin=tuple(dict.fromkeys(name for name in plugins if name)),
     )
+
+
+def make_method(options: TrainOptions) -> Method:
+    """The one method of the options, by its settings among them."""
+    (name,) = options.method
+    return METHODS[name].from_options(options, LOSSES[options.loss])
 
 
 def fit(
     fabric: Fabric,
     options: TrainOptions,
     method: Method,
-    train: ImageDataset,
-    test: ImageDataset,
+    train: TrainingData,
+    test: TrainingData | None,
     console: Console,
     folder: Path | None = None,
-) -> Trained:
+    backbone: nn.Module | None = None,
+    keep_best: bool = False,
+) -> TrainingResult:
     """Trains one method and measures it on the test images, after each epoch and at the end.
 
-    What counts is the last epoch: the best one would be chosen on the test images. A checkpoint in
-    the run folder is where it goes on; it leaves one there by the time of the options, and when
-    Ctrl-C or SIGTERM ends it. Without a folder nothing is written.
+    The last epoch is kept. To keep the best one instead, it is chosen on the test images, which are
+    validation images then. A checkpoint in the run folder is where the run is resumed; one is left
+    there by the time of the options, and when Ctrl-C or SIGTERM ends it. Without a folder nothing
+    is written.
+
+    Args:
+        fabric: Device and precision.
+        options: Of the one method.
+        method: What a step minimizes.
+        train: Training images.
+        test: Images to measure on; None: nothing is measured but the training.
+        console: Where it is told.
+        folder: The run folder.
+        backbone: The feature extractor, where it is no registered one.
+        keep_best: Keep the epoch of the best accuracy on the test images.
 
     Raises:
         InputError: The loss is no longer finite, there are too few images for a batch, or the
@@ -98,99 +105,160 @@ def fit(
         raise InputError(f"training needs at least 2 classes, there is only {train.classes[0]}")
     if warning := warn_of_few_steps(options.batch_size, len(train)):
         console.print(warning, soft_wrap=True, highlight=False)
-    card = describe_model(options, method, train)
-    torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
-    device = fabric.device
-    if device.type == "cpu" and options.precision == "bf16" and _emulates_bf16():
+    if fabric.device.type == "cpu" and options.precision == "bf16" and emulates_bf16():
         console.print("this CPU emulates bf16, which takes many times longer: use --precision fp32")
-    model = card.build()
-    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    synchronize_batch_norm(model, device)
-    agfn = model.agfn if isinstance(model, AGFNClassifier) else None
-    if agfn is not None:
-        agfn.global_graph = options.graph_span == "global"
-    objective = choose_objective(options, method)
-    objective.begin(model, len(train))
-    batches = Batches(
-        train,
-        options.batch_size,
-        device,
-        shuffle=True,
-        augmented=options.augment,
-        seed=options.seed,
-        mirrored=objective.mirrored,
-        workers=options.workers,
-    )
-    test_batches = Batches(test, options.batch_size, device, workers=options.workers)
-    once_shuffled = Shuffled(options.batch_size, 1, options.seed)
-
-    num_steps = options.epochs * len(batches)
-    descent = CoordinateDescent(fabric, model, objective, options, num_steps)
-    state = TrainingState(model, descent, objective, batches)
-    state.begin_epoch(1)
+    (name,) = options.method
+    config = describe_model(options, name, train)
+    if backbone is not None:
+        features = find_num_features(backbone, train.image_shape)
+        backbone.num_features = features  # type: ignore[assignment]
+    torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
+    _set_up(method, _on_device(config.build(backbone), options, fabric.device), len(train))
+    state = _begin(fabric, options, method, train)
     saver = Saver(folder, state, train, options)
     if saver.resume():
         console.print(
-            f"{method}: goes on in epoch {state.epoch}, after {batches.done} of its "
-            f"{len(batches)} steps",
+            f"{name}: resumes in epoch {state.epoch}, after {state.batches.done} of its "
+            f"{len(state.batches)} steps",
             highlight=False,
         )
+        if keep_best and state.history and not state.best:
+            raise InputError(
+                f"{folder}: the run was begun by keep='last', and the best epoch so far is not "
+                "kept: resume it so, or choose another folder"
+            )
     for epoch in state.history:
         fabric.log_dict(epoch, step=epoch["epoch"])
+    _train(fabric, options, state, saver, test, console, keep_best)
+    saver.save()  # interrupted or killed while it is measured, it is trained all the same
 
+    # A graph method's cost is that of the epochs that have the graph.
+    seconds = [e["seconds"] for e in state.history if method.uses_graph(e["epoch"])]
+    seconds = seconds or [e["seconds"] for e in state.history]
+    model = method.inference_model()
+    if keep_best:
+        model.load_state_dict(state.best)
+    measured = measure(fabric, options, name, model, train, test, seconds)
+    measured.metrics.update(method.metrics())
+    if keep_best:
+        accuracies = [e["test_accuracy"] for e in state.history]
+        measured.metrics["best_epoch"] = accuracies.index(max(accuracies)) + 1
+    return TrainingResult(
+        config,
+        model,
+        measured.references,
+        options,
+        measured.metrics,
+        state.history,
+        measured.answers,
+        measured.train_answers,
+        train,
+    )
+
+
+def _on_device(
+    model: BaselineClassifier, options: TrainOptions, device: torch.device
+) -> BaselineClassifier:
+    """The model, where and how the options say."""
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    synchronize_batch_norm(model, device)
+    if isinstance(model, AGFNClassifier):
+        model.agfn.gather_distributed = options.graph_span == "global"
+        model.agfn.propagation = options.propagation
+        if isinstance(model.agfn.edges, PoissonEdges) and options.propagation == "edges":
+            model.agfn.edges.pairs = options.graph_gradient
+    return model
+
+
+def _set_up(method: Method, model: BaselineClassifier, num_images: int) -> None:
+    """Gives the method its model, and refuses one that does not fit it.
+
+    Raises:
+        InputError: One of the two joins the images of a batch and the other does not, or
+            :meth:`Method.setup` has not kept the model.
+    """
+    name, joins = type(method).__name__, joins_images(model)
+    if joins != method.joins_images:
+        raise InputError(
+            f"{name}: joins_images is {method.joins_images}, and the head of its "
+            f"{type(model).__name__} has {'an' if joins else 'no'} argument use_graph: both say "
+            "whether the images of a batch are joined"
+        )
+    if joins and not isinstance(model, AGFNClassifier):
+        raise InputError(
+            f"{name}: its {type(model).__name__} joins images, and is no AGFNClassifier, of which "
+            "a reference bank can be made"
+        )
+    method.setup(model, num_images)
+    if getattr(method, "model", None) is not model:
+        raise InputError(f"{name}: setup() does not set the model: call super().setup()")
+
+
+def _begin(
+    fabric: Fabric, options: TrainOptions, method: Method, train: TrainingData
+) -> TrainingState:
+    """Batches, optimizers and what is counted, before the first step."""
+    batches = train.batches(
+        batch_size=options.batch_size,
+        device=fabric.device,
+        shuffle=True,
+        augmented=options.augment,
+        seed=options.seed,
+        views=method.views,
+        workers=options.workers,
+    )
+    num_steps = options.epochs * len(batches)
+    descent = CoordinateDescent(fabric, method.model, method, options, num_steps)
+    state = TrainingState(method.model, descent, method, batches)
+    state.begin_epoch(1)
+    return state
+
+
+def _train(
+    fabric: Fabric,
+    options: TrainOptions,
+    state: TrainingState,
+    saver: Saver,
+    test: TrainingData | None,
+    console: Console,
+    keep_best: bool,
+) -> None:
+    """The epochs that are not done."""
+    method, batches = state.method, state.batches
     # The first epoch that has all there is to see.
-    profiled = options.pretrain_epochs + 1 if agfn is not None else 1
-    with _progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
+    profiled = next((e for e in range(1, options.epochs + 1) if method.uses_graph(e)), 1)
+    with progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
         saver.interruption = interruption
         done = (state.epoch - 1) * len(batches) + batches.done
-        bar = progress.add_task(method, total=num_steps, completed=done, state="")
+        total = options.epochs * len(batches)
+        bar = progress.add_task(method.name, total=total, completed=done, state="")
         while state.epoch <= options.epochs:
-            if agfn is not None:
-                agfn.use_graph = state.epoch > options.pretrain_epochs
             write_profile = options.profile and state.epoch == profiled and rank() == 0
-            with profile_steps(folder if write_profile else None) as profile:
+            with profile_steps(saver.folder if write_profile else None) as profile:
                 _train_epoch(state, saver, progress, bar, profile)
-            answering = objective.trained(model)
-            features = extract_features(answering, test_batches, fabric.autocast())
+            accuracy = None if test is None else _accuracy(fabric, options, state, test)
+            earlier = [e["test_accuracy"] for e in state.history]
+            if keep_best and accuracy is not None and accuracy > max(earlier, default=-1.0):
+                weights = method.inference_model().state_dict()
+                state.best = {name: tensor.clone() for name, tensor in weights.items()}
             state.history.append(
                 {
                     "epoch": state.epoch,
                     "loss": mean_of(state.loss),
                     "train_accuracy": mean_of(state.accuracy),
-                    "test_accuracy": evaluate(once_shuffled, answering, features, test.labels).mean,
-                    **graph_parameters(model),
-                    **objective.findings(),
+                    "test_accuracy": accuracy,
+                    **graph_parameters(state.model),
+                    **method.metrics(),
                     "seconds": state.seconds,
                     "images_per_second": len(batches) * batches.batch_size / state.seconds,
-                    "peak_memory_gib": peak_memory(device),
+                    "peak_memory_gib": peak_memory(batches.device),
                 }
             )
             fabric.log_dict(state.history[-1], step=state.epoch)
-            line = _epoch_line(method, options.epochs, state.history[-1])
+            line = epoch_line(method.name, options.epochs, state.history[-1])
             progress.console.print(line, soft_wrap=True, highlight=False)
             state.begin_epoch(state.epoch + 1)
         saver.stop_if_interrupted()
-    saver.save()  # interrupted or killed while it is measured, it is trained all the same
-
-    # A graph method's cost is that of the epochs that have the graph.
-    first = 0 if agfn is None else options.pretrain_epochs
-    epoch_seconds = [epoch["seconds"] for epoch in state.history[first:]]
-    model = objective.trained(model)
-    metrics, references, answers = measure(
-        fabric, options, method, model, train, test, epoch_seconds
-    )
-    metrics |= objective.findings()
-    return Trained(card, model, references, answers, state.history, metrics)
-
-
-def choose_objective(options: TrainOptions, method: Method) -> Objective:
-    """What a method minimizes, by the options."""
-    criterion = LOSSES[options.loss]
-    if method != "agfn" or not corrects_labels(options):
-        return make_objective(method, criterion)
-    parts = (options.teacher, options.memory, options.judges, options.heads)
-    begin_epoch = options.pretrain_epochs + 1
-    return LabelCorrection(criterion, *parts, begin_epoch, options.correct_at_most)
 
 
 def _train_epoch(
@@ -200,12 +268,14 @@ def _train_epoch(
     state.model.train()
     before, start, first = state.seconds, time.perf_counter(), state.batches.done
     shown = start
-    for images, labels, index in state.batches:
-        loss, logits, targets = state.descent.step(images, labels, index, state.epoch)
-        state.count(loss, logits, targets)
+    for batch in state.batches:
+        out = state.descent.step(
+            TrainingBatch(batch.images, batch.labels, batch.index, batch.views, state.epoch)
+        )
+        state.count(out)
         now = time.perf_counter()
         state.seconds = before + now - start
-        saver.after_step(loss, index)
+        saver.after_step(out.loss, batch.index)
         progress.advance(bar)
         if now - shown > 0.5:  # reading the totals makes a GPU wait
             shown, rate = now, (state.batches.done - first) * state.batches.batch_size
@@ -216,30 +286,15 @@ def _train_epoch(
     saver.check_weights()
 
 
-def _emulates_bf16() -> bool:
-    # Those with AVX-512 or better have the instructions, or come close.
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
-
-
-def _progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
+def _accuracy(
+    fabric: Fabric, options: TrainOptions, state: TrainingState, test: TrainingData
+) -> float:
+    """Accuracy on the test images, in one shuffle of them; before the graph, of each alone."""
+    model = state.method.inference_model()
+    batches = test.batches(
+        batch_size=options.batch_size, device=fabric.device, workers=options.workers
     )
-
-
-def _epoch_line(method: Method, epochs: int, epoch: Epoch) -> str:
-    graph = f"  α {epoch['alpha']:.3f} β {epoch['beta']:.3f}" if epoch["alpha"] is not None else ""
-    if epoch.get("noise_rate") is not None:
-        graph += f"  wrong labels {epoch['noise_rate']:.1%}"
-    return (
-        f"{method} epoch {epoch['epoch']}/{epochs}  loss {epoch['loss']:.3f}"
-        f"  train {epoch['train_accuracy']:.1%}  test {epoch['test_accuracy']:.1%}{graph}"
-        f"  {epoch['seconds']:.1f} s  {epoch['images_per_second']:,.0f} images/s"
-    )
+    features = extract_features(model, batches, fabric.autocast())
+    joined = state.method.uses_graph(state.epoch)
+    protocol: Protocol = Shuffled(options.batch_size, 1, options.seed) if joined else Single()
+    return evaluate(protocol, model, features, test.labels).mean

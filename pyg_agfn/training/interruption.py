@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the step is finished and saved before the process ends."""
+"""Ctrl-C and SIGTERM: the current step is finished and saved before the process ends."""
 
 import signal
 import threading
@@ -12,14 +12,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Which signal has come, if one has."""
+    """The signal that was received, if any."""
 
     received: signal.Signals | None = None
 
 
 @contextmanager
 def same_command_resumes() -> Iterator[None]:
-    """For scripts that resume what was interrupted themselves, and have no ``--resume``."""
+    """For scripts without ``--resume``, which resume an interrupted run by the same command."""
     try:
         yield
     except InterruptedRunError as interruption:
@@ -30,9 +30,9 @@ def same_command_resumes() -> Iterator[None]:
 
 @contextmanager
 def raised_signals(message: str) -> Iterator[None]:
-    """Ends what is being done by an :class:`InterruptedRunError` when a signal comes.
+    """Raises :class:`InterruptedRunError` when a signal is received.
 
-    Does nothing in a thread, where Python allows no handlers.
+    In a thread it does nothing, because Python allows handlers in the main thread only.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -47,9 +47,10 @@ def raised_signals(message: str) -> Iterator[None]:
 
 @contextmanager
 def deferred_signals(enabled: bool = True) -> Iterator[Interruption]:
-    """Notes the first signal in place of ending the process; a second one ends it at once.
+    """Records the first signal; a second one ends the process at once.
 
-    Does nothing when not enabled, or in a thread, where Python allows no handlers.
+    It does nothing if it is not enabled. In a thread it does nothing either, because Python allows
+    handlers in the main thread only.
     """
     interruption = Interruption()
     if not enabled or threading.current_thread() is not threading.main_thread():
@@ -66,7 +67,7 @@ def deferred_signals(enabled: bool = True) -> Iterator[Interruption]:
 
 @contextmanager
 def _handler(handler: Callable[[int, FrameType | None], None]) -> Iterator[Callable[[], None]]:
-    """Sets the handler of all :data:`SIGNALS`; gives what puts back those there were before."""
+    """Sets the handler of all :data:`SIGNALS`; yields a function that restores the former ones."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def restore() -> None:

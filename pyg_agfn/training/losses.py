@@ -1,4 +1,4 @@
-"""What training minimizes: Eq. 7's squared error, or cross-entropy."""
+"""The losses of training: the squared error of Eq. 7, and cross-entropy."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     r"""Mean over the batch of :math:`\| f(\hat{X}) - y \|_2^2` (Eq. 7), the Brier score.
 
     :math:`f(\hat{X})` are the softmax probabilities and :math:`y` the one-hot label. The paper
-    does not say on what it takes the error; on raw outputs it is unbounded, and diverges.
+    does not say of which outputs it takes the error. On raw outputs it is unbounded, and diverges.
 
     Shapes:
         - **input:** :math:`(N, K)` logits, :math:`(N)` labels or :math:`(N, K)` distributions
@@ -23,5 +23,5 @@ def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.softmax(-1) - target).square().sum(-1).mean()
 
 
-#: By the name of option ``--loss``. Both take logits (N, K), and labels (N) or (N, K).
+#: Losses by their name in ``--loss``. Each takes logits (N, K), and labels (N) or (N, K).
 LOSSES: dict[str, Loss] = {"cross-entropy": F.cross_entropy, "squared-error": squared_error}

@@ -6,18 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyg_agfn.choices import CUSTOM
 from pyg_agfn.cli import flag_of
-from pyg_agfn.distributed import launched_processes
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_folder import GRAPH_METHODS
+from pyg_agfn.launch import launched_processes
+from pyg_agfn.registry import DATASETS, METHODS
 
 if TYPE_CHECKING:
     from pyg_agfn.training.options import TrainOptions
-
-#: Methods that are defined by a loss of their own.
-OWN_LOSS = ("label-smoothing", "gce")
-#: What AGFN is to the letter of the paper: no teacher, no memory, labels and graph as they are.
-PAPER_PARTS: dict[str, Any] = {"teacher": 0.0, "memory": 0, "judges": "nobody", "heads": "graph"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Use:
     Attributes:
         holds: Whether a run fulfils it.
         because: Why there is no effect else; options in braces stand for their values.
-        way_out: What to do to have one.
+        way_out: What to do to have one; ``{takers}`` stands for the methods that take the option.
     """
 
     holds: Callable[[TrainOptions], bool]
@@ -35,121 +31,145 @@ class Use:
     way_out: str
 
 
-def corrects_labels(options: TrainOptions) -> bool:
-    """Whether AGFN has a part that the paper has not."""
-    return any(getattr(options, name) != value for name, value in PAPER_PARTS.items())
+def _reads(options: TrainOptions, option: str) -> bool:
+    """Whether the data set is told the option when it is read."""
+    if options.dataset not in DATASETS:
+        return False
+    reader = DATASETS[options.dataset]
+    return reader.needs_root if option == "root" else option in reader.options
 
 
-def _methods(*names: str) -> Use:
+def _of_dataset(option: str) -> Use:
     return Use(
-        lambda o: bool({*names} & {*o.method}),
-        f"with --method {{method}} (it belongs to {' and '.join(names)})",
-        f"add {' or '.join(names)} to --method",
-    )
-
-
-def _datasets(*names: str) -> Use:
-    return Use(
-        lambda o: o.dataset in names,
-        f"with --dataset {{dataset}} (it belongs to {', '.join(names)})",
+        lambda o: _reads(o, option),
+        "with --dataset {dataset}, which does not take it",
         "name another --dataset",
     )
 
 
-_AGFN = _methods("agfn")
-_GRAPH = _methods(*GRAPH_METHODS)
-_FILES = _datasets("ferplus", "rafdb", "folder")
+def _of_method(
+    option: str,
+    condition: Callable[[str, TrainOptions], bool] = lambda name, options: True,
+    because: str = "",
+    way_out: str = "",
+) -> tuple[Use, ...]:
+    """A method that takes the option, and one for which a further condition holds."""
+
+    def taken(options: TrainOptions) -> list[str]:
+        return [name for name in options.method if option in METHODS[name].options]
+
+    takes = Use(
+        lambda o: bool(taken(o)),
+        "with --method {method}, which does not take it",
+        "add {takers} to --method",
+    )
+    if not because:
+        return (takes,)
+    further = Use(lambda o: any(condition(n, o) for n in taken(o)), because, way_out)
+    return takes, further
 
 
-def _graph_matters(options: TrainOptions) -> bool:
-    """Whether AGFN trains on otherwise after its pre-training than before."""
-    return options.heads != "alone" or options.memory > 0 or options.judges != "nobody"
+_OF_FILE = Use(lambda o: o.noise_file is not None, "without --noise-file", "name a list of labels")
+_SKIPPED = Use(
+    lambda o: _reads(o, "skip_bad") or o.noise_file is not None,
+    "with --dataset {dataset}, which has no rows or images to leave out",
+    "name a --noise-file or another --dataset",
+)
+_LOSS = Use(
+    lambda o: not all(METHODS[name].own_loss for name in o.method),
+    "with --method {method}, defined by a loss of its own",
+    "add a method without one to --method",
+)
 
 
-_LEARNED_GRAPH = Use(
-    lambda o: o.heads != "alone" or o.memory > 0,
-    "with --heads alone and --memory 0, where alpha and beta stay as they are",
-    "give a --memory",
+def _corrects(options: TrainOptions) -> bool:
+    """Whether ``agfn-nlc`` corrects labels or learns its graph."""
+    return options.memory_size > 0 or options.label_source != "given"
+
+
+def _learns_graph(name: str, options: TrainOptions) -> bool:
+    return name != "agfn-nlc" or options.classifier_inputs != "single" or options.memory_size > 0
+
+
+def _draws(name: str, options: TrainOptions) -> bool:
+    return name != "agfn-nlc" or options.classifier_inputs != "single"
+
+
+def _has_gradient_of_pairs(name: str, options: TrainOptions) -> bool:
+    """Whether alpha and beta have a gradient by the pairs that an ``edge_index`` lists."""
+    by_memory = name == "agfn-nlc" and options.memory_size > 0
+    return options.propagation == "edges" and _draws(name, options) and not by_memory
+
+
+_REST = ("with --memory-size 0, where alpha and beta rest", "give a --memory-size")
+_NO_DRAW = (
+    "with agfn-nlc, which draws no graph of a mini-batch",
+    "add agfn to --method",
+)
+
+#: Options of how a registered data set is read.
+_READING = (
+    "noise",
+    "noise_file",
+    "train_size",
+    "eval_split",
+    "image_size",
+)
+_REGISTERED = Use(
+    lambda o: o.dataset != CUSTOM, "on images that are given in Python", "do it to the images"
 )
 
 #: The conditions of each option, all of which have to hold. What is not listed has an effect on
 #: every run, or depends on the machine alone (``--workers``, ``--cache`` of a full cache).
 USES: dict[str, tuple[Use, ...]] = {
-    "root": (_datasets("mnist", "ferplus", "rafdb", "folder"),),
-    "cache": (_FILES,),
-    "resize": (_FILES,),
-    "label_mode": (_datasets("ferplus"),),
-    "noise_labels": (
-        Use(lambda o: o.noise_file is not None, "without --noise-file", "name a list of labels"),
+    **dict.fromkeys(_READING, (_REGISTERED,)),
+    **{name: (_of_dataset(name),) for name in ("root", "cache", "resize", "label_mode")},
+    "noise_labels": (_OF_FILE,),
+    "skip_bad": (_SKIPPED,),
+    "loss": (_LOSS,),
+    **{
+        name: _of_method(name)
+        for name in (
+            "threshold",
+            "feature_dim",
+            "bank_size",
+            "bank_choice",
+            "bank_scale",
+            "propagation",
+            "alpha",
+            "beta",
+            "teacher_decay",
+            "memory_size",
+            "label_source",
+            "classifier_inputs",
+            "descent",
+        )
+    },
+    "pretrain_epochs": _of_method(
+        "pretrain_epochs",
+        lambda name, o: name != "agfn-nlc" or _draws(name, o) or _corrects(o),
+        "where neither labels are corrected nor a graph is drawn",
+        "choose another label_source",
     ),
-    "skip_bad": (
-        Use(
-            lambda o: _FILES.holds(o) or o.noise_file is not None,
-            "with --dataset {dataset}, which has no rows or images to leave out",
-            "name a --noise-file or another --dataset",
-        ),
-    ),
-    "loss": (
-        Use(
-            lambda o: not {*o.method} <= {*OWN_LOSS},
-            "with --method {method}, defined by a loss of its own",
-            "add a method without one to --method",
-        ),
-    ),
-    "threshold": (_methods("threshold-gcn"),),
-    "pretrain_epochs": (
-        _GRAPH,
-        Use(
-            lambda o: "threshold-gcn" in o.method or _graph_matters(o),
-            "with --heads alone and neither --memory nor --judges",
-            "choose other --heads",
-        ),
-    ),
-    "feature_dim": (_GRAPH,),
-    "bank_size": (_GRAPH,),
-    "bank_choice": (_GRAPH,),
-    "bank_scale": (_GRAPH,),
     "graph_span": (
-        _GRAPH,
-        Use(
-            lambda _: launched_processes()[1] > 1,
-            "in one process",
-            "start several by torchrun",
-        ),
+        *_of_method("graph_span"),
+        Use(lambda _: launched_processes()[1] > 1, "in one process", "start several by torchrun"),
     ),
-    "alpha": (_AGFN,),
-    "beta": (_AGFN,),
-    "samples": (
-        _AGFN,
-        Use(
-            lambda o: o.heads != "alone",
-            "with --heads alone, which draws no graph of a mini-batch",
-            "choose other --heads",
-        ),
+    "graph_gradient": _of_method(
+        "graph_gradient",
+        _has_gradient_of_pairs,
+        "with --propagation {propagation}, or where alpha and beta learn from no drawn graph",
+        "choose --propagation edges and --method agfn",
     ),
-    "recipe": (_AGFN,),
-    "teacher": (_AGFN,),
-    "memory": (_AGFN,),
-    "judges": (_AGFN,),
-    "heads": (_AGFN,),
-    "correct_at_most": (
-        _AGFN,
-        Use(
-            lambda o: o.judges != "nobody" or o.correct_at_most is None,
-            "with --judges nobody, where no label is corrected",
-            "choose other --judges",
-        ),
+    "samples": _of_method("samples", _draws, *_NO_DRAW),
+    "max_share": _of_method(
+        "max_share",
+        lambda name, o: o.label_source != "given" or o.max_share is None,
+        "with label_source 'given', where no label is corrected",
+        "choose another label_source",
     ),
-    "lr_graph": (_AGFN, _LEARNED_GRAPH),
-    "graph_optimizer": (_AGFN, _LEARNED_GRAPH),
-    "descent": (
-        _AGFN,
-        Use(
-            lambda o: not corrects_labels(o),
-            "with --recipe best or a part of it, which take one pass a step",
-            "choose --recipe paper without --teacher, --memory, --judges and --heads",
-        ),
-    ),
+    "lr_graph": _of_method("lr_graph", _learns_graph, *_REST),
+    "graph_optimizer": _of_method("graph_optimizer", _learns_graph, *_REST),
 }
 
 
@@ -169,15 +189,17 @@ def refuse_without_effect(runs: Sequence[TrainOptions], given: Iterable[str]) ->
             for options in runs
         ]
         if failed[0] is not None and None not in failed:
-            because = failed[0].because.format_map(_Shown(vars(runs[0])))
-            raise InputError(
-                f"{flag_of(name)} has no effect {because}: leave it out, or {failed[0].way_out}"
+            shown = _Shown(vars(runs[0]), name)
+            because, way_out = (
+                text.format_map(shown) for text in (failed[0].because, failed[0].way_out)
             )
+            raise InputError(f"{flag_of(name)} has no effect {because}: leave it out, or {way_out}")
 
 
 class _Shown(dict[str, Any]):
-    """Options as they are typed."""
+    """Options as they are typed, and the methods that take one of them."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], option: str) -> None:
         super().__init__(values)
         self["method"] = " ".join(self["method"])
+        self["takers"] = " or ".join(name for name in METHODS if option in METHODS[name].options)

@@ -2,12 +2,11 @@
 
 import numbers
 import os
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
-
-import numpy as np
 
 #: What an option that is no path and no tuple ends up as.
 PLAIN = (bool, int, float, str)
@@ -35,7 +34,8 @@ def converted(value: Any, hint: Any) -> Any:
         return value
     if isinstance(value, str):  # such as NumPy's, or an enum's
         return str.__str__(value)
-    if isinstance(value, np.bool_):
+    numpy = sys.modules.get("numpy")  # without it, nothing is of its types
+    if numpy is not None and isinstance(value, numpy.bool_):
         return bool(value)
     if isinstance(value, numbers.Integral):
         return int(value)

@@ -7,28 +7,28 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-#: Steps that are let pass, that warm the profiler up, and that are recorded.
+#: Numbers of steps that are skipped, that warm up the profiler, and that are recorded.
 STEPS = {"wait": 2, "warmup": 1, "active": 5}
 
 
 class StepProfile:
-    """Told of each step; does nothing without a profiler."""
+    """Passes each step to a profiler; without a profiler it does nothing."""
 
     def __init__(self, profiler: profile | None = None) -> None:
         self.profiler = profiler
 
     def step(self) -> None:
-        """A training step has ended."""
+        """Tells the profiler that a training step has ended."""
         if self.profiler is not None:
             self.profiler.step()
 
 
 @contextmanager
 def profile_steps(folder: Path | None) -> Iterator[StepProfile]:
-    """Profiles the first steps that it is told of, if there is a folder to write to.
+    """Profiles the first steps, if there is a folder to write to.
 
-    Writes ``profile.json``, a trace for https://ui.perfetto.dev or ``chrome://tracing``, and
-    ``profile.txt``, the operators by their time.
+    It writes ``profile.json``, a trace for https://ui.perfetto.dev or ``chrome://tracing``, and
+    ``profile.txt``, the operators in the order of their time.
     """
     if folder is None:
         yield StepProfile()

@@ -1,5 +1,6 @@
 """Transforms that give a PyG graph its edges."""
 
+import pyg_agfn.import_pyg  # noqa: F401
 from pyg_agfn.transforms.estimators import straight_through
 from pyg_agfn.transforms.poisson_edges import (
     PoissonEdges,

@@ -135,9 +135,10 @@ class SimilarityEdges(BaseTransform, nn.Module):
     ``edge_weight``, and :meth:`expected_weight`.
 
     Args:
-        pairs (str): Which ordered pairs ``edge_index`` lists. ``"sampled"``: those with
-            :math:`a_{ij} \neq 0`. ``"all"``: every pair of nodes of one graph, the unconnected
-            ones with weight 0, so that the gradient reaches them through *any* PyG layer.
+        pairs (str): Which ordered pairs ``edge_index`` lists, and so which have a gradient.
+            ``"sampled"``: those with :math:`a_{ij} \neq 0`. ``"all"``: every pair of nodes of one
+            graph, the unconnected ones with weight 0, so that the gradient reaches them through
+            *any* PyG layer.
         tile_size (int, optional): Target nodes of which all pairs are looked at at once, when
             edges are drawn in tiles; as many as make 16 million pairs if not given.
     """
@@ -195,8 +196,10 @@ class SimilarityEdges(BaseTransform, nn.Module):
     def draw_in_tiles(self, tiles: Tiles) -> list[tuple[Tensor, Tensor, Tensor]]:
         r"""Source, target and similarity of each edge of each draw.
 
-        Memory is :math:`O(N \cdot \text{tile} + |\mathcal{E}|)`, never :math:`N^2`. For one draw
-        on the CPU the edges are those of :meth:`adjacency` with the same seed.
+        Memory is :math:`O(N \cdot \text{tile} + |\mathcal{E}|)`, never :math:`N^2`. In one tile
+        the edges are those of :meth:`adjacency` with the same seed; in several, those of one draw
+        on the CPU are. Several draws are made tile by tile, as their similarities are computed
+        once, and a GPU's numbers depend on how many are asked for at once.
         """
         check_values(tiles.unit)
         parts: list[list[tuple[Tensor, Tensor, Tensor]]] = []

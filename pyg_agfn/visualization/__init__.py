@@ -1,1 +1,1 @@
-"""Pictures."""
+"""Pictures of features, runs and predictions."""

@@ -1,4 +1,4 @@
-"""The most ambiguous test images, and how sure two models are of them (Figure 5)."""
+"""The most ambiguous test images, with the scores of several models (Figure 5)."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.run_folder import Answers
+from pyg_agfn.runs.folder import Answers
 from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color
 
@@ -22,8 +22,8 @@ class AmbiguousImage:
     """A test image and each model's two likeliest classes.
 
     Attributes:
-        index: Among the test images.
-        top_two: By model, class and probability, the likeliest first.
+        index: Its position among the test images.
+        top_two: For each model the two likeliest classes with their probabilities, likeliest first.
     """
 
     index: int
@@ -31,13 +31,13 @@ class AmbiguousImage:
 
 
 def most_ambiguous(answers: dict[str, Answers], count: int) -> list[AmbiguousImage]:
-    """The images of which the first model's two best scores are closest.
+    """The images whose two best scores by the first model are closest.
 
-    The choice looks at the first model's scores alone: not at the labels, not at the other models.
+    The choice depends on the first model's scores only: not on the labels, nor on other models.
 
     Args:
-        answers: By model; the first one, the baseline, decides.
-        count: Images wanted.
+        answers: The answers by model; the first model, the baseline, decides.
+        count: Number of images.
     """
     probabilities = {name: found.logits.softmax(1) for name, found in answers.items()}
     best = next(iter(probabilities.values())).topk(2).values
@@ -54,7 +54,7 @@ def _top_two(probabilities: Tensor) -> list[tuple[int, float]]:
 
 
 def mean_margins(answers: dict[str, Answers], chosen: Sequence[AmbiguousImage]) -> dict[str, Any]:
-    """By model: mean distance of the two best scores, and accuracy, on the chosen images."""
+    """For each model, the mean distance of the two best scores and the accuracy on these images."""
     index = torch.tensor([image.index for image in chosen])
     found = {}
     for name, answer in answers.items():
@@ -72,9 +72,9 @@ def plot_ambiguous(
     """Draws each image over its true class and the models' two best scores.
 
     Args:
-        images: What :func:`most_ambiguous` found.
+        images: The images from :func:`most_ambiguous`.
         test: The test images.
-        paths: Pictures to write; each ending decides on its format.
+        paths: Pictures to write; each ending sets its format.
         title: Headline of the picture.
     """
     models = list(images[0].top_two)
@@ -108,7 +108,7 @@ def _draw_scores(
     classes: Sequence[str],
     shown: Callable[[str, int], str],
 ) -> None:
-    """For each model two lines of text, each over its bar."""
+    """Draws two lines of text for each model, each above its bar."""
     axes.set_xlim(0, 1)
     axes.set_ylim(5.4 * len(image.top_two), 0)
     for place, (model, scores) in enumerate(image.top_two.items()):

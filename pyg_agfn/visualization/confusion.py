@@ -10,7 +10,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from pyg_agfn.visualization.fonts import drawn_text
 
-#: Classes of a picture that can be read; one of 1,000 would be a wall of 90,000 pixels a side.
+#: Most classes of a readable picture; with 1,000 classes it would have 90,000 pixels a side.
 MOST_CLASSES = 60
 
 
@@ -22,7 +22,7 @@ def plot_confusion(
     Args:
         confusion: Images by true class (row) and predicted class (column).
         classes: Their names, at most :data:`MOST_CLASSES`.
-        path: Picture to write; the ending decides on the format.
+        path: Picture to write; the ending sets the format.
         title: Headline of the picture.
 
     Raises:
@@ -42,7 +42,7 @@ def plot_confusion(
             ax=axes, cmap="cividis", values_format=".0f", xticks_rotation=45, colorbar=False
         )
         headline = shown(title, 4000) or "% of each true class"
-        # About nine letters an inch. What is wider, such as Chinese, widens the picture.
+        # About nine letters an inch. Wider characters, such as Chinese, widen the picture.
         lines = textwrap.fill(headline, int(9 * figure.get_figwidth()))
         figure.suptitle(lines, x=0.01, ha="left")
         figure.savefig(path, dpi=150, bbox_inches="tight")

@@ -1,4 +1,4 @@
-"""Predicted images beside the training images that shaped the answers."""
+"""Predicted images, each with the training images that contributed to its prediction."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,24 +7,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from pyg_agfn.choices import MOST_ROWS as MOST_ROWS
 from pyg_agfn.prediction import Prediction
-from pyg_agfn.run_folder import References
+from pyg_agfn.runs.folder import References
 from pyg_agfn.visualization.fonts import drawn_text
 
-#: Images and references on a sheet, at most: a picture has less than 65,536 pixels a side.
-MOST_ROWS = 300
+#: References of an image on a sheet, at most.
 MOST_REFERENCES = 40
 
 
 def plot_contact_sheet(
     predictions: Sequence[Prediction], references: References | None, path: Path
 ) -> None:
-    """Draws a row for each image: it, its two likeliest classes, and its references.
+    """Draws a row for each image: the image, its two likeliest classes, and its references.
 
     Args:
-        predictions: What to show, the first :data:`MOST_ROWS` of it.
-        references: The run's bank; None where there is none.
-        path: Picture to write; the ending decides on the format.
+        predictions: The predictions; the first :data:`MOST_ROWS` are drawn.
+        references: The run's bank; None if it has none.
+        path: Picture to write; the ending sets the format.
     """
     predictions = predictions[:MOST_ROWS]
     most = max((len(p.references) for p in predictions), default=0)

@@ -1,4 +1,4 @@
-"""Features of the same images as several runs see them: the data of Figures 1 and 4."""
+"""Features of the same images by several runs: the data of Figures 1 and 4."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.run_folder import Run, load_run
+from pyg_agfn.runs.folder import Run, load_run
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.embedding import FEWEST, SEED_LIMIT, embed
@@ -31,10 +31,10 @@ class Panel:
 
     Attributes:
         title: The method, and for a graph method whether before or after normalization.
-        positions: By t-SNE, (n, 2).
-        separation: Computed in the feature space itself, by the true labels; None where there is
+        positions: The positions by t-SNE, (n, 2).
+        separation: Figures of the feature space itself, with the true labels; None if there is
             nothing to measure.
-        note: What is unusual, such as why there is nothing to measure.
+        note: A remark, such as why there is nothing to measure.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Panel:
     note: str = ""
 
     def figures(self) -> list[str]:
-        """The separation in words, or why there is none."""
+        """The separation as short texts, and the note."""
         found = self.separation
         figures = [self.note] if self.note else []
         if found is not None:
@@ -61,8 +61,8 @@ class PanelRow:
 
     Attributes:
         name: ``"test images"`` or ``"training images"``.
-        images: The images; their labels as training saw them, and the true ones.
-        panels: One a run, two for a graph method.
+        images: The images, with the labels of training and the true labels.
+        panels: One for each run, two for a graph method.
     """
 
     name: str
@@ -92,36 +92,36 @@ class PanelRow:
 def compare_features(
     folders: Sequence[Path], root: str | None, points: int, seed: int = 0
 ) -> list[PanelRow]:
-    """A row of test images and a row of training images, as each run sees them.
+    """A row of test images and a row of training images, with the features of each run.
 
-    A graph method's test images are normalized by its bank. Its training images, some of which
-    are in the bank, see each other in random batches, as in training.
+    A graph method's test images are normalized with its bank. Its training images, some of which
+    are in the bank, are normalized in random batches, as in training.
 
     Args:
         folders: Finished runs on the same images with the same labels.
-        root: Folder of the data set, where it is not as in training.
-        points: Images a row, at most.
-        seed: Of the choice of images, and of t-SNE; at least 0 and below 2^32.
+        root: Folder of the data set, if it has moved since training.
+        points: Most images in a row.
+        seed: Seed of the choice of images and of t-SNE, at least 0 and below 2^32.
 
     Raises:
-        InputError: The seed is out of range, a run cannot be read or its features are no numbers,
-            or the runs are not of the same images and labels.
+        InputError: The seed is out of range, a run cannot be read, its features are not finite, or
+            the runs have different images or labels.
     """
     if not 0 <= seed < SEED_LIMIT:
         raise InputError(f"--seed must be 0 to {SEED_LIMIT - 1}, got {seed}")
     runs = [load_run(folder) for folder in folders]
     titles = run_titles(runs)
-    flags = [] if root is None else ["--root", root]
-    first, train, test = load_run_data(runs[0], flags)
+    given = {} if root is None else {"root": root}
+    first, train, test = load_run_data(runs[0], given)
     every = [first]
     for run in runs[1:]:
-        options, other, other_test = load_run_data(run, flags)
+        options, other, other_test = load_run_data(run, given)
         every.append(options)
         same = other.names == train.names and torch.equal(other.labels, train.labels)
         if not same or other_test.names != test.names:
             raise InputError(
-                f"{run.folder}: is of other images or labels than {runs[0].folder}; the same "
-                "--dataset, --train-size, --noise and --seed are needed"
+                f"{run.folder}: has other images or labels than {runs[0].folder}; train both with "
+                "the same --dataset, --train-size, --noise and --seed"
             )
     rows = []
     for name, images in (("test images", test), ("training images", train)):
@@ -142,7 +142,7 @@ def compare_features(
 
 
 def caption(rows: Sequence[PanelRow]) -> str:
-    """What the pictures do not show: a line a panel."""
+    """The figures of each panel, one line each."""
     lines = []
     for row in rows:
         for panel in row.panels:
@@ -184,7 +184,7 @@ def _panel(title: str, x: Tensor, true_labels: Tensor, seed: int) -> Panel:
 def _features(
     run: Run, options: TrainOptions, images: ImageDataset, of_training: bool, seed: int
 ) -> dict[str, Tensor]:
-    """What the classifier sees, and for a graph method what its normalizer gets, by step."""
+    """The inputs of the classifier; for a graph method also those of its normalizer, by step."""
     fabric = make_fabric(options)
     model = run.model.to(fabric.device)
     x = extract_features(model, Batches(images, 256, fabric.device), fabric.autocast())
@@ -194,7 +194,7 @@ def _features(
     if of_training:
         order = torch.randperm(len(x), generator=generator_for("pictures", seed))
         order = order.to(x.device)
-        parts = [model.agfn(x[part]) for part in order.split(run.card.batch_size)]
+        parts = [model.agfn(x[part]) for part in order.split(run.config.batch_size)]
         normalized = torch.empty_like(torch.cat(parts)).index_copy_(0, order, torch.cat(parts))
     else:
         bank = run.references.bank.to(fabric.device)

@@ -1,4 +1,4 @@
-"""Text of any script in pictures: the fonts for it are chosen, of those installed, at draw time."""
+"""Text of any script in pictures: installed fonts for it are found when a picture is drawn."""
 
 import functools
 import logging
@@ -12,10 +12,10 @@ from matplotlib.font_manager import FontProperties, findSystemFonts, fontManager
 
 from pyg_agfn.errors import printable
 
-#: Families, by a part of their names, whose glyphs are boxes, empty, or coloured pixels, which
-#: matplotlib does not draw.
+#: Parts of the names of families that are not used. Their glyphs are boxes, empty, or coloured
+#: pixels, which matplotlib does not draw.
 UNFIT = ("last resort", "lastresort", "adobe blank", "unicode bmp", "color")
-#: Characters that draw nothing themselves: joiners, variation selectors, and skin tones of emoji.
+#: Characters without a glyph of their own: joiners, variation selectors, and skin tones of emoji.
 INVISIBLE = frozenset("\u200c\u200d\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 
 _told: set[str] = set()
@@ -23,17 +23,17 @@ _told: set[str] = set()
 
 @contextmanager
 def drawn_text(*texts: str) -> Iterator[Callable[[str, int], str]]:
-    r"""Within it matplotlib draws these texts, by installed fonts that have their characters.
+    r"""A context in which matplotlib draws these texts with installed fonts that fit them.
 
-    A ``$`` in a text is a ``$``, no mathematics. What no installed font has is drawn as ``\u``
-    escapes, and a line on stderr says once which font to install.
+    A ``$`` in a text is drawn as a ``$``, not as mathematics. Characters that no installed font has
+    are drawn as ``\u`` escapes, and a line on stderr says once which font to install.
 
     Args:
-        *texts: All that the picture shows of names and titles.
+        *texts: All names and titles in the picture.
 
     Yields:
-        A function of a text and a number of characters, which gives the text as it is to be drawn:
-        on one line, its middle left out where it is longer than that.
+        A function of a text and a number of characters. It returns the text to draw, on one line;
+        the middle of a longer text is left out.
     """
     characters = {c for c in "".join(texts) if c.isprintable()} - INVISIBLE
     base = list(rcParams["font.family"])
@@ -46,7 +46,7 @@ def drawn_text(*texts: str) -> Iterator[Callable[[str, int], str]]:
         def shown(text: str, limit: int) -> str:
             text = printable("".join(c for c in text if c not in INVISIBLE), limit)
             text = "".join(_escape(c) if c in missing else c for c in text)
-            return printable(text, limit)  # escapes are longer than what they stand for
+            return printable(text, limit)  # escapes are longer than their characters
 
         with rc_context({"text.parse_math": False, "font.family": [*base, *added]}):
             yield shown
@@ -54,7 +54,7 @@ def drawn_text(*texts: str) -> Iterator[Callable[[str, int], str]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without matplotlib's lines on fonts that have one weight only: that one is drawn."""
+    """Silences matplotlib's messages about fonts of a single weight, which it draws anyway."""
     log = logging.getLogger("matplotlib.font_manager")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -72,14 +72,17 @@ def _escape(character: str) -> str:
 def _find_fonts(
     base: tuple[str, ...], characters: frozenset[str]
 ) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Families to add to the base, the fewest that are found, and what no family has."""
+    """The families to add to the base, and the characters that no family has.
+
+    Each added family is the one with the most missing characters.
+    """
     missing = characters - set().union(*map(_characters, base))
     if not missing:
         return (), frozenset()
     _add_new_fonts()
     families = sorted({font.name for font in fontManager.ttflist})
     families = [name for name in families if not any(part in name.lower() for part in UNFIT)]
-    # Sans-serif first: of fonts that have as many of the characters the first one is taken.
+    # Sans-serif first: of families with equally many of the characters the first is taken.
     families.sort(key=lambda name: "sans" not in name.lower())
     covered = {name: missing & _characters(name) for name in families}
     added = []
@@ -93,7 +96,7 @@ def _find_fonts(
 
 
 def _characters(family: str) -> set[str]:
-    """What a family can draw, upright and bold."""
+    """The characters that a family has, both upright and bold."""
     found: list[set[str]] = []
     for weight in ("normal", "bold"):
         try:
@@ -106,13 +109,13 @@ def _characters(family: str) -> set[str]:
 
 
 def _add_new_fonts() -> None:
-    """Tells matplotlib of fonts that were installed after it made its list of them."""
+    """Adds fonts to matplotlib's list that were installed after it made the list."""
     known = {font.fname for font in fontManager.ttflist}
     for path in sorted(set(findSystemFonts()) - known):
         try:
             fontManager.addfont(path)
         except (OSError, RuntimeError, ValueError, KeyError):
-            continue  # broken, or made of pixels: matplotlib draws none of these
+            continue  # broken, or made of pixels, which matplotlib does not draw
 
 
 def _advice(missing: Iterable[str]) -> str:

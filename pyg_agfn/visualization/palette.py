@@ -2,19 +2,20 @@
 
 from typing import Any, NamedTuple
 
-#: Okabe and Ito's eight colours and Tol's indigo, told apart in grey and by colour-blind readers;
-#: and a dash for each.
-METHOD_STYLES: dict[str, dict[str, Any]] = {
-    "baseline": {"color": "#D55E00", "linestyle": "-"},
-    "label-smoothing": {"color": "#F0E442", "linestyle": "-."},
-    "gce": {"color": "#000000", "linestyle": ":"},
-    "center-loss": {"color": "#CC79A7", "linestyle": "--"},
-    "scn": {"color": "#009E73", "linestyle": "-."},
-    "eac": {"color": "#56B4E9", "linestyle": "--"},
-    "threshold-gcn": {"color": "#E69F00", "linestyle": "--"},
-    "agfn": {"color": "#0072B2", "linestyle": "-"},
-    "agfn-best": {"color": "#332288", "linestyle": "-"},
-}
+from pyg_agfn.choices import run_label
+from pyg_agfn.registry import METHODS
+
+#: For methods from outside the package that bring no colour. The package's own methods have Okabe
+#: and Ito's eight colours and Tol's indigo; these are the ones of the palettes of Wong and Tol that
+#: are farthest from them and from each other, with and without colour blindness
+#: (``tests/visualization``).
+FURTHER_COLORS = ("#882255", "#00FFFF", "#920000", "#b66dff")
+FURTHER_DASHES: tuple[Any, ...] = (
+    (0, (8, 2)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (8, 2, 2, 2)),
+)
 
 #: Ten colours for classes, of the palettes of Okabe and Ito, Tol, and Wong: those whose closest
 #: two are farthest apart, with and without red-green blindness (``tests/visualization``).
@@ -45,6 +46,32 @@ CLASS_MARKERS = (
     Marker("^", "triangle"),
     Marker("D", "diamond"),
 )
+
+
+def method_style(name: str) -> dict[str, Any]:
+    """A method's colour and dash, the same in every picture: its own, or a free one.
+
+    Args:
+        name: Of a registered method, or what one was called formerly.
+
+    Raises:
+        InputError: It is not registered.
+    """
+    name = run_label(name)
+    own = vars(METHODS[name])  # a method that extends another one does not look like it
+    if own.get("color") is not None:
+        return {"color": own["color"], "linestyle": own.get("linestyle", "-")}
+    place = [other for other in METHODS if METHODS.plugin_of(other)].index(name)
+    return further_style(place)
+
+
+def further_style(place: int) -> dict[str, Any]:
+    """One of the further styles: no two of 16 have colour and dash in common."""
+    dash = (place + place // len(FURTHER_COLORS)) % len(FURTHER_DASHES)
+    return {
+        "color": FURTHER_COLORS[place % len(FURTHER_COLORS)],
+        "linestyle": FURTHER_DASHES[dash],
+    }
 
 
 def class_color(label: int) -> str:

@@ -1,4 +1,4 @@
-"""Where names stand in a picture, so that none hides another."""
+"""Positions of names in a picture at which none hides another."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS = 500
-#: Boxes that overlap are pushed farther apart than they need, in the unit of the room: so the
-#: last of a long row does not take for ever to settle.
+#: Overlapping boxes are pushed farther apart than necessary, by this much. Otherwise the last box
+#: of a long row takes very long to settle.
 GAP = 2.0
-#: Share of the room that names may take; beyond it they are no help.
+#: Share of the room that names may fill; more names would only hide the points.
 FULL = 0.5
 
 
 def place_labels(
     centers: NDArray[Any], sizes: NDArray[Any], room: tuple[float, float]
 ) -> NDArray[Any] | None:
-    r"""Moves boxes apart until none overlaps another, each as near to its place as may be.
+    r"""Moves boxes apart until none overlaps another; each stays near its place.
 
     Args:
         centers: Where the boxes should be, :math:`(k, 2)`.
         sizes: Their widths and heights, :math:`(k, 2)`.
-        room: Width and height of the room from :math:`(0, 0)`, which no box leaves.
+        room: Width and height of the room; no box leaves it. Its corner is :math:`(0, 0)`.
 
     Returns:
-        Their centers :math:`(k, 2)`; None where the room is too small for them.
+        The centers of the boxes, :math:`(k, 2)`; None if the room is too small for them.
     """
     space = np.asarray(room)
     if sizes.prod(1).sum() > FULL * space.prod() or (sizes > space).any():
@@ -32,7 +32,7 @@ def place_labels(
     low, high = sizes / 2, space - sizes / 2
     places = np.clip(centers, low, high)
     reach = (sizes[:, None] + sizes[None]) / 2
-    # Boxes at one place are pushed apart by their order.
+    # Boxes at the same place are pushed apart in their order.
     order = np.sign(np.arange(len(sizes))[:, None] - np.arange(len(sizes))[None])
     others = order != 0
     for _ in range(STEPS):
@@ -42,7 +42,7 @@ def place_labels(
             return places
         overlap += GAP
         both = (overlap > 0).all(2) & others
-        # Along the axis on which less has to be moved.
+        # Each pair moves along the axis of the smaller overlap.
         vertical = overlap[..., 1] <= overlap[..., 0]
         along = np.stack([~vertical, vertical], 2) & both[..., None]
         side = np.where(away == 0, order[..., None], np.sign(away))

@@ -1,4 +1,4 @@
-"""Feature distributions side by side (Figures 1 and 4), as a picture and as a page."""
+"""Feature distributions side by side (Figures 1 and 4), as a picture and as an HTML page."""
 
 import base64
 import html
@@ -22,20 +22,20 @@ from pyg_agfn.visualization.fonts import drawn_text
 from pyg_agfn.visualization.palette import class_color, class_marker
 from pyg_agfn.visualization.place_labels import place_labels
 
-#: Classes that the legend names, at most: colour and marker tell as many apart.
+#: Most classes in the legend: colour and marker together distinguish as many.
 MOST_NAMED = 40
 
 
 def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") -> None:
     """Draws a panel for each run and row of images.
 
-    A point has the colour and marker of the class that its label names; one whose label is wrong
-    is a black cross on that colour. Each class's name stands at the middle of its true members, or
-    beside it with a line to it; where classes lie in one another the legend alone has the names.
+    A point has the colour and marker of the class that its label names. A point with a wrong label
+    is a black cross on that colour. The name of each class stands at the middle of its true
+    members, or near it with a line to it. If classes overlap, only the legend has their names.
 
     Args:
-        rows: What :func:`~pyg_agfn.visualization.feature_panels.compare_features` found.
-        paths: Pictures to write; each ending decides on its format.
+        rows: The rows from :func:`~pyg_agfn.visualization.feature_panels.compare_features`.
+        paths: Pictures to write; each ending sets its format.
         title: Headline of the picture.
     """
     columns = max(len(row.panels) for row in rows)
@@ -61,7 +61,7 @@ def plot_tsne(rows: Sequence[PanelRow], paths: Sequence[Path], title: str = "") 
         if title:
             headline = textwrap.fill(shown(title, 200), int(width / 0.12))
             figure.suptitle(headline, fontsize=15)
-        figure.draw_without_rendering()  # how large the panels are is known afterwards
+        figure.draw_without_rendering()  # sets the sizes of the panels
         figure.set_layout_engine("none")
         for axes, panel, row in drawn:
             _name_classes(axes, panel, row, shown)
@@ -98,11 +98,11 @@ def _draw(axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], s
 def _name_classes(
     axes: Axes, panel: Panel, row: PanelRow, shown: Callable[[str, int], str]
 ) -> None:
-    """Writes the names of the classes, if each finds room near the class."""
-    axes.autoscale(enable=False)  # the names must not move the points
+    """Writes the names of the classes, if there is room for each near its class."""
+    axes.autoscale(enable=False)  # names must not change the range of the axes
     true_labels = row.images.true_labels.numpy()
     present = np.unique(true_labels)
-    # The median: a mean can fall between two groups.
+    # The median, because a mean can fall between two groups.
     middles = np.array([np.median(panel.positions[true_labels == k], axis=0) for k in present])
     if len(present) > MOST_NAMED:
         return
@@ -129,7 +129,7 @@ def _name_classes(
     if places is not None:
         places = places + corner
         far = np.abs(places - centers) > (1.0, 2.0) * sizes
-    if places is None or far.any():  # classes that lie in one another have no place for a name
+    if places is None or far.any():  # overlapping classes leave no room for names
         for text in texts:
             text.remove()
         return
@@ -140,7 +140,7 @@ def _name_classes(
         text.set_transform(axes.transData)
         text.set_position(tuple(place))
         text.set_clip_on(False)
-        if (np.abs(moved) > box / 2).any():  # the name does not cover its place any more
+        if (np.abs(moved) > box / 2).any():  # the name no longer covers its place
             axes.plot(*zip(middle, place, strict=True), color="black", linewidth=0.7, zorder=2.5)
 
 
@@ -161,13 +161,14 @@ def _legend(rows: Sequence[PanelRow], shown: Callable[[str, int], str]) -> list[
 
 
 def write_page(rows: Sequence[PanelRow], path: Path, title: str = "") -> None:
-    """Writes the same as one HTML file that needs nothing else.
+    """Writes the panels as one HTML file that needs no other files.
 
-    A point shows its image and labels, one with a wrong label has a ring; what is selected in one
-    panel is lit in the others of its row; a class is dimmed by a click on its name.
+    A point shows its image and labels; a point with a wrong label has a ring. Points that are
+    selected in one panel are highlighted in the others of its row. A click on the name of a class
+    dims it.
 
     Args:
-        rows: What :func:`~pyg_agfn.visualization.feature_panels.compare_features` found.
+        rows: The rows from :func:`~pyg_agfn.visualization.feature_panels.compare_features`.
         path: File to write.
         title: Headline of the page.
     """
@@ -212,7 +213,7 @@ def _interactive_panels(row: PanelRow) -> list[Any]:
         "<b>@label</b>@wrong<br>true class @true<br>@name</div>"
     )
     plots: list[Any] = []
-    first: list[Any] = []  # the first panel's points, class by class: its legend rules them all
+    first: list[Any] = []  # the first panel's points by class: its legend controls all panels
     for i, panel in enumerate(row.panels):
         plot = figure(
             width=500 if i == 0 else 420,
@@ -255,7 +256,7 @@ def _interactive_panels(row: PanelRow) -> list[Any]:
 
 
 def _as_png(image: Tensor) -> str:
-    """An image (C, H, W) as an address that holds it."""
+    """An image (C, H, W) as a data URL."""
     pixels = image.permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")

@@ -27,7 +27,6 @@ from pyg_agfn.datasets.label_list import read_noise_file
 from pyg_agfn.datasets.subset_list import read_subset_list
 from pyg_agfn.errors import InputError
 from pyg_agfn.training import TrainOptions, load_datasets
-from pyg_agfn.training.checkpoint import fingerprint
 
 
 @pytest.fixture(params=KINDS)
@@ -47,7 +46,7 @@ def test_everything_bad_is_in_one_report(kind, tmp_path):
     with pytest.raises(BadDataError) as error:
         read("train")
     first, *lines = str(error.value).splitlines()
-    assert first.startswith(f"{count} rows or images are bad; mend them, or --skip-bad goes on")
+    assert first.startswith(f"{count} rows or images are bad; fix them, or --skip-bad continues")
     assert len(lines) == 11
     assert lines[-1] == f"  ... and {count - 10} more"
     assert all(str(tmp_path) in line for line in lines[:-1])
@@ -113,12 +112,12 @@ def test_a_run_that_goes_on_sees_the_same_data(tmp_path, cache_dir):
     ferplus_folders(root)
     spoil_ferplus_folders(root)
     options = TrainOptions.for_dataset("ferplus", root=root, skip_bad=True)
-    began = fingerprint(load_datasets(options)[0])
-    assert fingerprint(load_datasets(options)[0]) == began
+    began = load_datasets(options)[0].fingerprint()
+    assert load_datasets(options)[0].fingerprint() == began
     shutil.rmtree(cache_dir)
-    assert fingerprint(load_datasets(options)[0]) == began
+    assert load_datasets(options)[0].fingerprint() == began
     Image.fromarray(face(9)).save(root / "FER2013Train" / "fer0000009.png")
-    assert fingerprint(load_datasets(options)[0]) != began  # --resume says so
+    assert load_datasets(options)[0].fingerprint() != began  # --resume says so
 
 
 def test_a_missing_file_that_comes_is_read(tmp_path):
@@ -159,7 +158,7 @@ def test_one_bad_image_is_one_line(tmp_path):
     with pytest.raises(BadDataError) as error:
         read("train")
     assert str(error.value).startswith(f"image {file}: cannot be read (")
-    assert str(error.value).endswith("; mend it, or --skip-bad goes on without it")
+    assert str(error.value).endswith("; fix it, or --skip-bad continues without it")
 
 
 def test_both_splits_are_in_one_report(tmp_path):
@@ -256,7 +255,7 @@ def test_the_list_of_what_was_left_out(tmp_path):
     bad = BadData(skip=True)
     bad.add("is listed in row 1 already", tmp_path / "label.csv", 3, "a,b.png")
     bad.add("cannot be read (x\ny)", image="\udcff\x1b[2J.png")
-    bad.settle()
+    bad.raise_if_any()
     outside = tmp_path / "outside"
     outside.write_text("kept")
     os.symlink(outside, tmp_path / "skipped.csv")

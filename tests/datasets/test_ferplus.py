@@ -95,7 +95,7 @@ def test_a_second_start_reads_no_pixel_of_the_pair(pair, monkeypatch):
         patch.setattr(ferplus, "_face", lambda *_: pytest.fail("pixels read again"))
         assert FERPlus(pair, "train").images.equal(first.images)
     change(pair / "fer2013.csv", 2, put(1, "7 " * 2304))
-    assert (FERPlus(pair, "train").images[0] == 7).all()  # made anew
+    assert (FERPlus(pair, "train").images[0] == 7).all()  # made again
 
 
 def test_the_pair_is_resized_as_the_folders_are(folders, pair):

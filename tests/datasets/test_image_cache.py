@@ -49,7 +49,7 @@ def test_a_changed_file_is_read_again(files):
 @pytest.mark.parametrize(
     "damage", ["empty", "truncated", "header", "zip", "array alone", "other shape"]
 )
-def test_a_broken_cache_is_made_anew(files, cache_dir, damage):
+def test_a_broken_cache_is_made_again(files, cache_dir, damage):
     expected = np.array(cached_images(files, None, 1))
     (stored,) = cache_dir.glob("*.npy")
     if damage == "empty":

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from spoilt_data import rafdb
 
+from pyg_agfn.csv_text import csv_row
 from pyg_agfn.datasets import RAFDB, ImageDataset, read_noise_file
 from pyg_agfn.datasets.bad_data import BadData
 from pyg_agfn.datasets.ferplus import CLASSES as FERPLUS
@@ -268,3 +269,12 @@ def test_lines_about_images_outside_of_the_training_part_change_nothing(tmp_path
     path = write(tmp_path, "".join(f"{name} happy\n" for name in test.names))
     with pytest.raises(InputError, match="names no training image, only 4 that are set aside"):
         load_datasets(TrainOptions.for_dataset("folder", root=root, noise_file=path))
+
+
+def test_quoted_cells_of_csv_are_taken_as_they_are(tmp_path):
+    names = ['a "b", c.png', "'d'.png", "d.png", "=e.png", " f.png"]
+    classes = ["sad face", 'the "third"', "=x"]
+    text = "".join(csv_row([name, classes[i % 3]]) for i, name in enumerate(names[:4]))
+    text += '" f.png","the ""third"""\n'
+    expected = {0: 0, 1: 1, 2: 2, 3: 0, 4: 1}
+    assert labels_of(tmp_path, "file,label\r\n" + text, names, classes) == expected

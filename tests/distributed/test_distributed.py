@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from pyg_agfn.distributed import gather_rows, mean_of, own_rows, rank, world_size
+from pyg_agfn.errors import InputError
+from pyg_agfn.training import TrainOptions, make_fabric
 
 sys.path.insert(0, str(Path(__file__).parent))
 from worker import CASES, correction
 
 WORKER = Path(__file__).parent / "worker.py"
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+pytestmark = pytest.mark.slow  # each starts processes
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +127,11 @@ def test_a_batch_that_cannot_be_divided_is_one_line(tmp_path):
         "train_pyg.py: error: --batch-size 61: must be a multiple of the 2 processes, with at "
         "least two images for each"
     ]
+
+
+@pytest.mark.parametrize("propagation", ["edges", "tiles"])
+def test_a_graph_that_processes_cannot_share_is_one_line(monkeypatch, propagation):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    options = TrainOptions(method=("baseline", "agfn"), propagation=propagation, device="cpu")
+    with pytest.raises(InputError, match=f"--propagation {propagation}: 2 .* --graph-span local"):
+        make_fabric(options)

@@ -11,21 +11,17 @@ import torch.distributed as dist
 from lightning.fabric import Fabric
 
 from pyg_agfn.datasets import ImageDataset
-from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.distributed import gather_rows, own_rows, synchronize_batch_norm
-from pyg_agfn.methods import NeighborLabelCorrection
+from pyg_agfn.methods import NeighborLabelCorrection, SelfCure, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import SelfCure
-from pyg_agfn.run_folder import ModelCard
+from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.fit import choose_objective
-from pyg_agfn.training.options import RECIPES
+from pyg_agfn.training.fit import make_method
 
 CPU = torch.device("cpu")
 
-#: Labels are corrected from the first step on.
-CORRECTING = {"memory": 50, "pretrain_epochs": 0, "correct_at_most": 1.0}
+CORRECTING = {"memory_size": 50, "max_share": 1.0}
 
 #: Name: method, options, changes of the graph generator.
 CASES = {
@@ -36,8 +32,24 @@ CASES = {
     "agfn feature gradient": ("agfn", {}, {"feature_gradient": True}),
     "agfn probability": ("agfn", {}, {"estimator": "probability", "average": False}),
     "agfn local": ("agfn", {"graph_span": "local"}, {}),
-    "agfn best": ("agfn", {**RECIPES["best"], **CORRECTING}, {}),
-    "agfn teacher": ("agfn", {"teacher": 0.9, "judges": "teacher", "pretrain_epochs": 0}, {}),
+    "agfn-nlc": ("agfn-nlc", CORRECTING, {}),
+    "agfn-nlc counting": ("agfn-nlc", {"memory_size": 50}, {}),
+    "agfn-nlc both sources": (
+        "agfn-nlc",
+        {**CORRECTING, "label_source": "both", "classifier_inputs": "both"},
+        {},
+    ),
+    "agfn-nlc teacher": (
+        "agfn-nlc",
+        {
+            **CORRECTING,
+            "memory_size": 0,
+            "teacher_decay": 0.9,
+            "label_source": "teacher",
+            "classifier_inputs": "graph",
+        },
+        {},
+    ),
     "threshold-gcn": ("threshold-gcn", {}, {}),
     "center-loss": ("center-loss", {}, {}),
     "scn": ("scn", {}, {}),
@@ -57,10 +69,11 @@ def dataset() -> ImageDataset:
 
 
 def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
-    options = TrainOptions(**{"lr": 0.02, "lr_graph": 3.0, "batch_size": 20, **given})
+    small = {"method": method, "lr": 0.02, "lr_graph": 3.0, "batch_size": 20, "pretrain_epochs": 0}
+    options = TrainOptions(**{**small, **given})
     data = dataset()
     torch.manual_seed(0)
-    card = ModelCard(
+    card = ModelConfig(
         method, "small-cnn", data.classes, 1, 8, 8, 16, 20, samples=options.samples, alpha=2.0
     )
     model = card.build().double()
@@ -68,21 +81,23 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
         setattr(model.agfn.edges, name, value)
     synchronize_batch_norm(model, CPU)
     if isinstance(model, AGFNClassifier):
-        model.agfn.global_graph = options.graph_span == "global"
-    objective = choose_objective(options, method)
-    objective.begin(model, len(data))
-    if isinstance(objective, SelfCure):
-        objective.relabel_epoch, objective.relabel_margin = 1, 0.0
-    batches = Batches(data, 20, CPU, True, True, seed=1, mirrored=objective.mirrored)
+        model.agfn.gather_distributed = options.graph_span == "global"
+    trained = make_method(options)
+    trained.setup(model, len(data))
+    if isinstance(trained, SelfCure):
+        trained.relabel_epoch, trained.relabel_margin = 1, 0.0
+    batches = data.batches(20, CPU, shuffle=True, augmented=True, seed=1, views=trained.views)
     fabric = Fabric(accelerator="cpu", devices=1)
-    descent = CoordinateDescent(fabric, model, objective, options, num_steps=10)
+    descent = CoordinateDescent(fabric, model, trained, options, num_steps=10)
     model.train()
     torch.manual_seed(7)  # of the graphs
     losses = []
     for epoch in (1, 2):
-        for images, labels, index in batches:
-            loss, _, _ = descent.step(images.double(), labels, index, epoch)
-            losses.append(loss)
+        for batch in batches:
+            views = {name: view.double() for name, view in batch.views.items()}
+            images = batch.images.double()
+            out = descent.step(TrainingBatch(images, batch.labels, batch.index, views, epoch))
+            losses.append(out.loss)
     found = {f"weights {name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         # Each step takes its own gradient away; the momentum is what is left of all of them.

@@ -41,19 +41,19 @@ class BatchAttention(nn.Module):
 
 def test_a_plain_cnn_in_evaluation_mode_does_not_leak(trained_cnn, tiny):
     report = audit_batch_leakage(trained_cnn.eval(), tiny, batch_size=16)
-    assert not report.depends_on_company
+    assert not report.depends_on_batch
     assert not report.leaks
-    assert report.company_change < 1e-5
+    assert report.batch_change < 1e-5
     assert report.shuffled == report.class_sorted == report.single
-    assert report.verdict.startswith("No leak")
+    assert report.verdict.startswith("No batch leakage")
 
 
 def test_batch_normalization_left_in_training_mode_depends_on_the_batch(trained_cnn, tiny):
     trained_cnn.train()
     before = {k: v.clone() for k, v in trained_cnn.state_dict().items()}
     report = audit_batch_leakage(trained_cnn, tiny, batch_size=16)
-    assert report.depends_on_company
-    assert report.company_change > 0.01
+    assert report.depends_on_batch
+    assert report.batch_change > 0.01
     assert report.repeat_change < 1e-5
     assert report.images == 60
     for name, value in trained_cnn.state_dict().items():
@@ -63,12 +63,12 @@ def test_batch_normalization_left_in_training_mode_depends_on_the_batch(trained_
 def test_attention_over_the_batch_depends_on_the_batch(tiny):
     torch.manual_seed(0)
     report = audit_batch_leakage(BatchAttention().eval(), tiny, batch_size=16)
-    assert report.depends_on_company
-    assert "neighbours move a probability" in report.verdict
+    assert report.depends_on_batch
+    assert "the others move a probability" in report.verdict
 
 
 def test_a_leak_is_named_as_one(tiny):
-    """Faint features and a graph that joins everybody: sorted batches add the class up."""
+    """Faint features and a graph that joins all images: sorted batches add the class up."""
     torch.manual_seed(0)
     model = AGFNClassifier(
         nn.Flatten(), 3, num_features=8, hidden_channels=8, edges=PoissonEdges(0.0, 9.0)
@@ -84,11 +84,11 @@ def test_a_leak_is_named_as_one(tiny):
     report = audit_batch_leakage(model.eval(), dataset, batch_size=100, transform=lambda x: x)
     assert report.leaks
     assert report.leak > 0.3
-    assert report.verdict.startswith("LEAK")
+    assert report.verdict.startswith("BATCH LEAKAGE")
     assert f"{100 * report.leak:+.1f} points" in report.verdict
 
 
-def test_a_model_that_is_only_random_is_told_from_one_that_looks_around(tiny):
+def test_a_model_that_is_only_random_is_told_from_one_that_sees_the_batch(tiny):
     torch.manual_seed(0)
     linear = nn.Linear(64, 3)
 

@@ -2,9 +2,20 @@ import pytest
 import torch
 
 from pyg_agfn.datasets.batches import Batches
-from pyg_agfn.evaluation import Bank, ClassSorted, Shuffled, Single, evaluate, extract_features
-from pyg_agfn.evaluation.protocols import accuracy
+from pyg_agfn.evaluation import (
+    Bank,
+    ClassSorted,
+    Outcome,
+    Shuffled,
+    Single,
+    batch_leakage,
+    evaluate,
+    extract_features,
+    joins_images,
+)
+from pyg_agfn.evaluation.outcomes import accuracy
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
+from pyg_agfn.registry import PROTOCOLS
 from pyg_agfn.transforms import PoissonEdges
 
 CPU = torch.device("cpu")
@@ -30,7 +41,7 @@ def images():
 def test_features_are_those_of_each_image(model, tiny):
     features = extract_features(model.train(), Batches(tiny, 16, CPU))
     assert not model.training
-    image = next(iter(Batches(tiny, 1, CPU)))[0]
+    image = next(iter(Batches(tiny, 1, CPU))).images
     torch.testing.assert_close(features[:1], model.features(image), atol=1e-6, rtol=1e-5)
 
 
@@ -39,7 +50,6 @@ def test_single_is_one_image_at_a_time(model, images):
     logits = next(Single().logits(model, features, labels))
     one_by_one = torch.cat([model.head(row.unsqueeze(0)) for row in features])
     torch.testing.assert_close(logits, one_by_one, atol=1e-5, rtol=1e-5)
-    assert model.agfn.use_graph  # it is back on
 
 
 def test_shuffled_batches_are_random_and_the_same_for_every_model(model, images):
@@ -89,7 +99,7 @@ def test_outcome_is_mean_and_sample_deviation_over_the_draws(model, images):
     assert evaluate(Single(), model, features, labels).std == 0
 
 
-def test_a_model_without_a_graph_answers_the_same_in_any_company(images):
+def test_a_model_without_a_graph_answers_the_same_in_any_batch(images):
     torch.manual_seed(0)
     baseline = BaselineClassifier("small-cnn", 3, in_channels=1)
     outcomes = [
@@ -100,7 +110,7 @@ def test_a_model_without_a_graph_answers_the_same_in_any_company(images):
     assert len(values) == 1
 
 
-def test_the_graph_leaks_the_make_up_of_a_sorted_batch():
+def test_the_graph_leaks_the_composition_of_a_sorted_batch():
     """Features that hold the class faintly: neighbours of one class add it up."""
     torch.manual_seed(0)
     model = AGFNClassifier(
@@ -123,9 +133,36 @@ def test_the_graph_leaks_the_make_up_of_a_sorted_batch():
 
 
 def test_every_protocol_says_what_it_is_good_for():
-    protocols = (Bank, Shuffled, Single, ClassSorted)
-    assert [p.name for p in protocols] == ["bank", "shuffled", "single", "class_sorted"]
-    assert all(len(p.good_for) > 20 for p in protocols)
+    assert list(PROTOCOLS) == ["bank", "shuffled", "single", "class_sorted"]
+    assert all(len(PROTOCOLS[name].good_for) > 20 for name in PROTOCOLS)
+
+
+class MeanOfBatch(BaselineClassifier):
+    """A model that joins images, and is no AGFN."""
+
+    def head(self, x, use_graph=True):
+        return self.classifier(x + x.mean(0) if use_graph else x)
+
+
+def test_any_model_that_can_do_without_its_graph_is_one_with_a_graph(images, model):
+    features, labels = images
+    torch.manual_seed(0)
+    other = MeanOfBatch(torch.nn.Identity(), 3, num_features=128)
+    assert joins_images(other)
+    assert joins_images(model)
+    assert not joins_images(BaselineClassifier(torch.nn.Identity(), 3, num_features=128))
+    logits = next(Single().logits(other, features, labels))
+    torch.testing.assert_close(logits, other.classifier(features))
+    with pytest.raises(ValueError, match="ReferenceBank"):
+        next(Bank().logits(other, features, labels))
+
+
+def test_batch_leakage_is_sorted_minus_inductive_accuracy():
+    outcomes = {
+        name: Outcome(Single(), accuracies, torch.empty(0, 3))
+        for name, accuracies in (("bank", [0.6]), ("shuffled", [0.7, 0.9]), ("class_sorted", [0.9]))
+    }
+    assert batch_leakage(outcomes) == pytest.approx(0.3)
 
 
 def test_accuracy_is_the_share_of_labels_met():

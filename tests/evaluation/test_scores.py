@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from scipy.stats import t as t_distribution
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from pyg_agfn.evaluation import compare, memorized_share, paired_p_value, score
+from pyg_agfn.evaluation import EvaluationSettings, compare, memorized_share, paired_p_value, score
 from pyg_agfn.evaluation.report import make_report
 from pyg_agfn.evaluation.scores import wilson_interval
 from pyg_agfn.nn import BaselineClassifier
@@ -41,7 +41,8 @@ def test_thousands_of_classes_are_a_few_megabytes():
     model = BaselineClassifier(torch.nn.Identity(), 8000, num_features=8)
     names = tuple(f"class {i}" for i in range(8000))
     tracemalloc.start()
-    report = make_report("run", names, model, None, features, labels, batch_size=64)
+    settings = EvaluationSettings(batch_size=64)
+    report = make_report("run", names, model, features, labels, settings)
     text = json.dumps(report.as_json())
     _, peak = tracemalloc.get_traced_memory()  # of Python and NumPy
     tracemalloc.stop()

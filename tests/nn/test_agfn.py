@@ -28,24 +28,6 @@ def test_several_draws_give_as_many_rows_in_training_only():
     assert agfn.eval()(x).shape == (5, 6)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_both_ways_of_propagation_agree(training):
-    dense = layer(num_samples=2, pairs="all").double().train(training)
-    edges = copy.deepcopy(dense)
-    edges.propagation = "edges"
-    x, batch = torch.randn(7, 10).double(), torch.tensor([0, 0, 0, 1, 1, 1, 1])
-    gradients = []
-    outputs = []
-    for agfn in (dense, edges):
-        torch.manual_seed(3)
-        outputs.append(agfn(x, batch))
-        outputs[-1].square().sum().backward()
-        gradients.append([p.grad for p in agfn.parameters()])
-    torch.testing.assert_close(*outputs, atol=1e-10, rtol=0)
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
-
-
 def test_training_draws_and_evaluation_does_not():
     agfn, x = layer(), torch.randn(20, 10)
     assert not torch.equal(agfn(x), agfn(x))
@@ -60,9 +42,9 @@ def test_a_sample_alone_is_the_layer_without_its_graph():
     together = agfn(x)
     alone = torch.cat([agfn(row.unsqueeze(0)) for row in x])
     apart = agfn(x, torch.arange(6))  # a batch of graphs of one node
-    agfn.use_graph = False
-    torch.testing.assert_close(alone, agfn(x), atol=1e-12, rtol=0)
-    torch.testing.assert_close(apart, agfn(x), atol=1e-12, rtol=0)
+    without = agfn(x, use_graph=False)
+    torch.testing.assert_close(alone, without, atol=1e-12, rtol=0)
+    torch.testing.assert_close(apart, without, atol=1e-12, rtol=0)
     assert (together - alone).abs().max() > 1e-3
 
 
@@ -85,14 +67,6 @@ def test_features_get_the_gradient_of_the_fixed_graph():
     again = x.detach().requires_grad_()
     agfn.projector(again).backward(projected.grad)
     torch.testing.assert_close(x.grad, again.grad, atol=1e-10, rtol=1e-10)
-
-
-def test_the_mini_batch_as_a_graph():
-    data = layer().graph(torch.randn(6, 10), torch.tensor([0, 0, 0, 1, 1, 1]))
-    assert data.x.shape == (6, 8)
-    assert data.validate()
-    assert data.num_edges > 0
-    assert torch.equal(*data.batch[data.edge_index])
 
 
 @pytest.mark.parametrize("propagation", ["dense", "edges", "tiles"])

@@ -64,6 +64,7 @@ def test_a_bank_of_the_batchs_other_images_is_eq_6_but_for_the_querys_own_weight
     torch.testing.assert_close(bank(z[:1])[0], expected, atol=1e-10, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_thousand_batches_of_mixed_size_give_each_image_the_same_scores():
     torch.manual_seed(0)
@@ -88,8 +89,8 @@ def test_a_thousand_batches_of_mixed_size_give_each_image_the_same_scores():
         chosen = torch.randperm(120, generator=generator)[:size]
         largest = max(largest, float((scores(images[chosen]) - alone[chosen]).abs().max()))
     assert largest <= 1e-6
-    in_company = model.head(model.features(images)).softmax(1)
-    assert (in_company - alone).abs().max() > 1e-3  # without the bank it is not so
+    in_batch = model.head(model.features(images)).softmax(1)
+    assert (in_batch - alone).abs().max() > 1e-3  # without the bank it is not so
 
 
 @torch.no_grad()
@@ -106,19 +107,36 @@ def test_weights_put_together_the_answer():
 
 
 @torch.no_grad()
-def test_graph_joins_queries_to_references_only():
+def test_graph_joins_references_to_queries_and_each_node_to_itself():
     agfn = layer(ThresholdEdges(0.2))
     x, references = torch.randn(5, 10).double(), torch.randn(9, 8).double()
     data = ReferenceBank(agfn, references, 10).graph(x)
     assert data.num_nodes == 14
     assert data.validate()
-    source, target = data.edge_index
+    loop = data.edge_index[0] == data.edge_index[1]
+    source, target = data.edge_index[:, ~loop]
     assert data.is_reference[source].all()
     assert not data.is_reference[target].any()
     joined = cosine_similarity(agfn.projector(x), references) > 0.2
-    assert data.num_edges == int(joined.sum()) > 0
-    assert data.edge_weight.unique().tolist() == [1.0]  # (10 - 1) / 9
+    assert len(source) == int(joined.sum()) > 0
+    assert data.edge_weight[~loop].unique().tolist() == [1.0]  # (10 - 1) / 9
+    assert torch.equal(data.edge_index[0, loop], torch.arange(14))
+    torch.testing.assert_close(data.edge_weight[loop][:5], torch.ones(5).double())
     assert torch.equal(data.x, torch.cat([agfn.projector(x), references]))
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 50])
+@pytest.mark.parametrize("edges", [PoissonEdges(2.0, 0.3), ThresholdEdges(0.3)], ids=repr)
+@torch.no_grad()
+def test_convolution_over_the_graph_gives_the_banks_answer(edges, batch_size):
+    agfn = layer(edges)
+    x, references = torch.randn(5, 10).double(), torch.randn(9, 8).double()
+    x[0] = 0
+    references[2] = 0  # cosine 0 to everything, itself included
+    bank = ReferenceBank(agfn, references, batch_size)
+    data = bank.graph(x)
+    found = agfn.normalizer(data.x, data.edge_index, data.edge_weight)
+    torch.testing.assert_close(found[~data.is_reference], bank(x), atol=1e-12, rtol=0)
 
 
 @torch.no_grad()
@@ -224,8 +242,7 @@ def test_low_loss_members_are_the_surest_of_each_class(candidates):
     model, features, labels = candidates
     chosen = choose_references(model, features, labels, size=20, choice="low-loss")
     assert labels[chosen].bincount().tolist() == [12, 6, 2]
-    model.agfn.use_graph = False
-    sure = model.head(features).log_softmax(1).gather(1, labels[:, None])[:, 0]
+    sure = model.head(features, use_graph=False).log_softmax(1).gather(1, labels[:, None])[:, 0]
     for label, count in enumerate([12, 6, 2]):
         of_class = torch.where(labels == label)[0]
         best = sure[of_class].sort(descending=True).values[:count]

@@ -57,9 +57,9 @@ class Threads:
             )
 
 
-def layer(edges: SimilarityEdges) -> AGFN:
+def layer(edges: SimilarityEdges, gather: bool = True) -> AGFN:
     torch.manual_seed(0)
-    agfn = AGFN(5, 3, hidden_channels=5, edges=edges).double()
+    agfn = AGFN(5, 3, hidden_channels=5, edges=edges, gather_distributed=gather).double()
     agfn.projector = nn.Identity()  # its batch normalization is not what is tested here
     return agfn
 
@@ -98,12 +98,10 @@ def test_the_rows_of_all_are_those_of_the_whole_batch(kind, monkeypatch):
         torch.testing.assert_close(sum(parts), parameter.grad, atol=1e-12, rtol=0)
 
 
-def test_each_may_keep_to_its_own_rows(monkeypatch):
+def test_each_keeps_to_its_own_rows_unless_it_is_asked_to_gather(monkeypatch):
     threads, x = Threads(), torch.randn(8, 5).double()
-    layers = [layer(ThresholdEdges(0.1)) for _ in range(COUNT)]
-    for one in layers:
-        assert one.global_graph is True
-        one.global_graph = False
+    assert not AGFN(5, 3).gather_distributed
+    layers = [layer(ThresholdEdges(0.1), gather=False) for _ in range(COUNT)]
     with threads.patched(monkeypatch):
         (out,) = threads.run(layers, x)
     alone = layer(ThresholdEdges(0.1))
@@ -112,10 +110,16 @@ def test_each_may_keep_to_its_own_rows(monkeypatch):
 
 def test_what_cannot_be_shared_is_said(monkeypatch):
     agfn, x = layer(ThresholdEdges(0.1)), torch.randn(4, 5).double()
+    message = r'^gather_distributed=True joins .* of 2 .* needs propagation="dense" and no batch'
     with Threads().patched(monkeypatch):
-        with pytest.raises(ValueError, match=r'^a graph over.*propagation="dense", no batch$'):
+        with pytest.raises(ValueError, match=rf"{message}, got a batch; with"):
             agfn(x, torch.zeros(4, dtype=torch.long))
-        agfn.propagation = "edges"
-        with pytest.raises(ValueError, match='propagation="dense"'):
+        for propagation in ("edges", "tiles"):
+            agfn.propagation = propagation
+            with pytest.raises(ValueError, match=rf'{message}, got propagation="{propagation}"'):
+                agfn(x)
+            agfn(x, use_graph=False)  # there is nothing to gather
+            agfn.gather_distributed = False
             agfn(x)
+            agfn.gather_distributed = True
         agfn.eval()(x)  # each evaluates by itself

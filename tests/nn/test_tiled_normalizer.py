@@ -140,7 +140,7 @@ def test_an_expected_graph_passes_gradgradcheck():
 
 
 def test_several_draws_differ_and_have_the_dense_mean():
-    """Their order of drawing is another one, so only the distribution is the same."""
+    """Several tiles draw in another order, so only the distribution is the same."""
     torch.manual_seed(0)
     x, h = torch.randn(9, 5), torch.randn(9, 3)
     edges = PoissonEdges(1.0, 0.2, num_samples=4000, tile_size=4)
@@ -166,6 +166,21 @@ def test_the_edges_of_one_draw_are_those_of_the_dense_matrix():
     assert torch.equal(listed, dense)
     expected = torch.nn.functional.cosine_similarity(x[target], x[source])
     torch.testing.assert_close(similarity, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_in_one_tile_the_edges_of_several_draws_are_those_of_the_dense_matrix():
+    """A mini-batch is one tile."""
+    x, batch = torch.randn(40, 6), torch.arange(40) // 25
+    edges = PoissonEdges(2.0, 0.0, num_samples=4)
+    torch.manual_seed(3)
+    dense = edges.adjacency(x, batch).detach()
+    torch.manual_seed(3)
+    tiles = edges.tiles(x, batch)
+    assert len(tiles) == 1
+    listed = torch.zeros(4, 40, 40)
+    for sample, (source, target, _) in zip(listed, edges.draw_in_tiles(tiles), strict=True):
+        sample[target, source] = 1
+    assert torch.equal(listed, dense)
 
 
 @pytest.mark.parametrize("training", [True, False])

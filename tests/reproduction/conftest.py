@@ -1,12 +1,14 @@
 from pathlib import Path
 
 import pytest
-from small_run import small_run
 
 from pyg_agfn.training import TrainOptions
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> TrainOptions:
-    """Runs of about a second: the digits, one epoch with the graph and one before it."""
-    return small_run(tmp_path / "out", train_size=256, eval_draws=2)
+    """Options of a run of about a second: digits, one epoch before the graph and one with it."""
+    small = {"train_size": 256, "epochs": 2, "pretrain_epochs": 1, "feature_dim": 16}
+    return TrainOptions.for_dataset(
+        "digits", out=tmp_path / "out", **small, eval_draws=2, bank_size=64
+    )

@@ -1,4 +1,4 @@
-"""Records of a results file that somebody else wrote."""
+"""Records of a results file from an untrusted source."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_a_good_one_passes():
         record(correct="A"),
         record(correct=""),
         record(metrics=None),
-        with_metric(test_images=10**12),  # would be unpacked to as many bytes
+        with_metric(test_images=10**12),  # as many bytes would be unpacked
         with_metric(test_images=0),
         with_metric(test_images=9.0),
         with_metric(leak="0"),
@@ -94,5 +94,5 @@ def test_a_file_that_is_none_is_one_line(tmp_path):
     with pytest.raises(InputError, match="is no file"):
         ResultsFile(tmp_path).records()
     (tmp_path / "results.jsonl").write_text('{"cell": "a", "settings": {}, "subset": []}')
-    with pytest.raises(InputError, match=r"row 1: subset is no name"):
+    with pytest.raises(InputError, match=r"row 1: subset must be a name"):
         ResultsFile(tmp_path / "results.jsonl").records()

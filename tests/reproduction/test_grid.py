@@ -3,18 +3,22 @@ from pathlib import Path
 
 import pytest
 
+from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import (
     ABLATION,
-    ROWS,
+    NLC,
     cell_name,
     grid,
+    known_settings,
+    lacks_parts,
     quick,
     row_of,
     same_settings,
     settings,
 )
-from pyg_agfn.run_folder import BEST
 from pyg_agfn.training import TrainOptions
+
+ROWS = tuple(METHODS)
 
 
 def test_table_2_is_every_method_at_two_noise_levels_the_first_seed_first(base):
@@ -32,11 +36,11 @@ def test_table_2_can_be_had_at_other_noise_rates(base):
 
 
 def test_the_sweep_has_runs_in_common_with_the_tables(base):
-    base = dataclasses.replace(base, noise=0.1)
-    cells = grid("sweep", base, ("scn", BEST), [0])
+    base = base.changed(noise=0.1)
+    cells = grid("sweep", base, ("scn", NLC), [0])
     assert [c.lr for c in cells] == [0.02, 0.02, 0.05, 0.05, 0.1, 0.1]
     assert cell_name(cells[2]) == cell_name(grid("table-2", base, ("scn",), [0])[0])
-    assert cells[3] == grid("table-2", base, (BEST,), [0])[0]
+    assert cells[3] == grid("table-2", base, (NLC,), [0])[0]
 
 
 @pytest.mark.parametrize("target", ["table-1", "table-3", "table-4"])
@@ -63,7 +67,7 @@ def test_only_the_chosen_methods_run(base):
     assert [c.method for c in grid("figure-4", base, ("scn", "agfn"), [0])] == [("scn",), ("agfn",)]
 
 
-def test_a_run_has_the_name_it_had_before_there_were_recipes():
+def test_a_run_has_the_name_it_had_before_label_correction_existed():
     base = TrainOptions.for_dataset("mnist", root=Path("anywhere"))
     names = [cell_name(c) for c in grid("figure-4", base, ("baseline", "label-smoothing"), [0])]
     assert names == [
@@ -72,15 +76,25 @@ def test_a_run_has_the_name_it_had_before_there_were_recipes():
     ]
 
 
-def test_the_best_recipe_is_a_row_of_its_own_and_of_it_alone(base):
-    base = dataclasses.replace(base, teacher=0.5, lr_graph=0.3)
-    scn, paper, best = grid("table-1", base, ("agfn-best", "agfn", "scn"), [0])
-    assert (best.recipe, best.method, best.memory, best.heads) == ("best", ("agfn",), 4096, "alone")
-    assert (best.teacher, best.alpha, best.lr_graph) == (0.5, 8.0, 0.3)
-    assert (paper.recipe, paper.teacher, paper.memory, paper.alpha) == ("paper", 0.0, 0, 1.0)
-    assert paper.lr_graph == 0.3
-    assert (scn.recipe, scn.teacher) == ("paper", 0.0)
-    assert cell_name(best).startswith("digits-agfn-best-small-cnn-noise0-")
+def test_what_one_method_takes_changes_no_other_methods_run():
+    given = TrainOptions.for_dataset("digits", teacher_decay=0.5, lr_graph=0.3)
+    scn, paper, nlc = grid("table-1", given, (NLC, "agfn", "scn"), [0])
+    assert [options.method for options in (scn, paper, nlc)] == [("scn",), ("agfn",), (NLC,)]
+    assert (nlc.teacher_decay, nlc.lr_graph, nlc.alpha) == (0.5, 0.3, 8.0)
+    assert (paper.lr_graph, paper.alpha) == (0.3, 1.0)
+    others = grid("table-1", TrainOptions.for_dataset("digits", lr_graph=0.3), ROWS[4:8], [0])
+    assert [cell_name(scn), cell_name(paper)] == [
+        cell_name(options) for options in (others[0], others[-1])
+    ]
+    assert cell_name(nlc).startswith("digits-agfn-nlc-small-cnn-noise0-")
+
+
+def test_an_option_at_the_general_default_is_heard_by_a_method_with_another_one():
+    base = TrainOptions.for_dataset("digits", alpha=1.0)
+    (nlc,) = grid("table-1", base, (NLC,), [0])
+    (whole,) = grid("table-1", TrainOptions.for_dataset("digits"), (NLC,), [0])
+    assert (nlc.alpha, whole.alpha) == (1.0, 8.0)
+    assert cell_name(nlc) != cell_name(whole)
 
 
 def test_the_ablation_leaves_out_one_part_at_a_time(base):
@@ -93,6 +107,7 @@ def test_the_ablation_leaves_out_one_part_at_a_time(base):
 
 
 def test_a_name_is_of_what_a_run_is_not_of_where(base, tmp_path):
+    base = base.for_method("agfn")
     elsewhere = dataclasses.replace(base, out=tmp_path / "other", cache=tmp_path, device="cpu")
     assert cell_name(elsewhere) == cell_name(base)
     assert same_settings(settings(base), elsewhere)
@@ -103,9 +118,110 @@ def test_a_name_is_of_what_a_run_is_not_of_where(base, tmp_path):
 
 
 def test_a_new_option_at_its_default_does_not_orphan_a_finished_run(base):
+    base = base.for_method("agfn")
     recorded = settings(base)
-    del recorded["bank_scale"]  # recorded before there was such an option
+    del recorded["bank_scale"]  # recorded before the option existed
     assert same_settings(recorded, base)
+    assert not same_settings(recorded, dataclasses.replace(base, bank_scale=False))
+
+
+#: ``--recipe best`` of the version before 0.2, as it was recorded.
+BEST = {
+    **{"recipe": "best", "alpha": 8.0, "beta": -4.0, "graph_optimizer": "adam", "lr_graph": 0.02},
+    **{"teacher": 0.99, "memory": 4096, "judges": "neighbours", "heads": "alone"},
+    "correct_at_most": None,
+}
+NEW = {"teacher_decay", "memory_size", "label_source", "classifier_inputs", "max_share"}
+
+
+def older(options: TrainOptions, **changes) -> dict:
+    """The record of a run of an older version with the paper's settings, but for the changes."""
+    found = {name: value for name, value in settings(options).items() if name not in NEW}
+    paper = {"recipe": "paper", "alpha": 1.0, "beta": 0.0, "graph_optimizer": "sgd"}
+    parts = {"teacher": 0.0, "memory": 0, "judges": "nobody", "heads": "graph"}
+    return found | paper | parts | {"lr_graph": 0.001, "correct_at_most": 1.0} | changes
+
+
+@pytest.mark.parametrize("method", [name for name in ROWS if name != NLC])
+def test_an_older_record_of_a_method_of_the_paper_is_of_the_same_run(base, method):
+    (options,) = grid("table-1", base, (method,), [0])
+    recorded = older(options)
+    assert row_of(recorded) == method
+    assert same_settings(recorded, options)
+    for name in BEST:  # in versions before any of these options
+        del recorded[name]
+        assert same_settings(recorded, options)
+        assert not lacks_parts(recorded, "digits")
+    assert known_settings(recorded, "digits") == settings(options)
+
+
+@pytest.mark.parametrize(
+    ("older_name", "lacking"),
+    [
+        ("all parts", {}),
+        ("α, β fixed", {"lr_graph": 0.0}),
+        ("α, β from 1 and 0", {"alpha": 1.0, "beta": 0.0}),
+        ("no teacher", {"teacher": 0.0}),
+        ("label source: teacher and neighbours", {"judges": "both"}),
+        ("no memory", {"judges": "teacher", "memory": 0}),
+        ("any number of labels corrected", {"correct_at_most": 1.0}),
+        ("labels as given", {"judges": "nobody"}),
+        ("classifier with graph", {"heads": "graph"}),
+        ("classifier with and without graph", {"heads": "both"}),
+        ("memory of 512", {"memory": 512}),
+    ],
+)
+def test_an_older_run_of_the_best_recipe_is_that_of_the_ablation(base, older_name, lacking):
+    cells = dict(zip(ABLATION, grid("ablation", base, (NLC,), [0]), strict=True))
+    (paper,) = grid("figure-5", base, ("agfn",), [0])
+    recorded = older(paper, **{**BEST, **lacking, "noise": base.noise})
+    assert row_of(recorded) == NLC
+    assert [name for name, options in cells.items() if same_settings(recorded, options)] == [
+        older_name
+    ]
+    assert not same_settings(recorded, paper)
+
+
+def test_a_part_that_did_not_exist_yet_was_as_in_the_paper(base):
+    (whole,) = grid("table-1", base, (NLC,), [0])
+    for name in ("correct_at_most", "teacher", "heads", "graph_optimizer"):
+        recorded = older(whole, **BEST)
+        assert not lacks_parts(recorded, "digits")
+        assert same_settings(recorded, whole)
+        del recorded[name]
+        assert lacks_parts(recorded, "digits")
+        assert not same_settings(recorded, whole)
+    assert not lacks_parts(settings(whole), "digits")
+
+
+def test_parts_that_were_set_by_hand_make_another_method_than_the_papers(base):
+    paper, nlc = grid("table-1", base, ("agfn", NLC), [0])
+    recorded = older(paper, teacher=0.99, judges="teacher")
+    assert row_of(recorded) == NLC
+    assert not same_settings(recorded, paper)
+    by_hand = {"teacher_decay": 0.99, "label_source": "teacher", "memory_size": 0}
+    by_hand |= {"max_share": 1.0, "classifier_inputs": "graph", "graph_optimizer": "sgd"}
+    by_hand |= {"alpha": 1.0, "beta": 0.0, "lr_graph": 0.001}
+    assert same_settings(recorded, dataclasses.replace(nlc, **by_hand))
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"method": []},
+        {"method": "agfn"},
+        {"method": ["gat"]},
+        {"method": [{}]},
+        {"method": ["agfn"], "recipe": "gat"},
+        {"method": ["agfn"], "heads": 1, "dataset": []},
+    ],
+)
+def test_what_is_no_record_is_of_no_run(base, recorded):
+    assert not same_settings(recorded, base.for_method("agfn"))
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 3])
@@ -114,3 +230,7 @@ def test_quick_is_small(base, warmup):
     small = quick(dataclasses.replace(long, warmup_epochs=warmup))
     assert (small.train_size, small.epochs, small.pretrain_epochs) == (512, 2, 1)
     assert small.warmup_epochs == min(warmup, 1)
+
+
+def test_quick_leaves_a_method_its_own_defaults(base):
+    assert quick(base).for_method(NLC).alpha == 8.0

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import cell_name, settings
+from pyg_agfn.registry import METHODS
+from pyg_agfn.reproduction.grid import cell_name, grid, settings
 from pyg_agfn.reproduction.results_file import ResultsFile, check_record, pack, unpack
+from pyg_agfn.training import TrainOptions
+
+DOCUMENTS = Path(__file__).parents[2] / "docs" / "results.jsonl"
+FERPLUS = {"root": Path("DATA"), "augment": False, "precision": "bf16", "warmup_epochs": 1}
 
 
 def add_many(path: Path, writer: int) -> None:
@@ -41,6 +46,7 @@ def test_half_a_line_of_a_dead_process_harms_no_other(tmp_path):
 def test_the_last_record_of_a_cell_counts(tmp_path, base):
     results = ResultsFile(tmp_path / "results.jsonl")
     assert results.records() == []
+    base = base.for_method("agfn")
     record = {"cell": cell_name(base), "settings": settings(base)}
     results.add({**record, "error": "the loss is nan"})
     assert not results.has(base)
@@ -49,7 +55,7 @@ def test_the_last_record_of_a_cell_counts(tmp_path, base):
     assert results.has(base)
     assert [r.get("subset") for r in results.records()] == [None, "occlusion"]
     results.add({**record, "settings": {**settings(base), "lr": 9.0}, "metrics": {}})
-    assert not results.has(base)  # of the same name, but not this run
+    assert not results.has(base)  # the same name, but other settings
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
@@ -69,7 +75,34 @@ def test_packed_booleans_come_back(n):
 
 
 def test_the_results_in_the_documents_are_of_runs():
-    records = ResultsFile(Path(__file__).parents[2] / "docs" / "results.jsonl").records()
+    records = ResultsFile(DOCUMENTS).records()
     assert records
     for record in records:
         check_record(record)
+
+
+@pytest.mark.parametrize(
+    ("target", "dataset", "given", "values", "methods", "seeds"),
+    [
+        ("ablation", "digits", {}, None, None, 3),
+        ("table-2", "digits", {}, {"noise": [0.2]}, "baseline gce scn agfn agfn-nlc", 3),
+        ("figure-4", "mnist", {"root": Path("DATA"), "precision": "bf16"}, None, None, 3),
+        (
+            "table-2",
+            "ferplus",
+            {"epochs": 10, "pretrain_epochs": 3, "lr": 0.05, **FERPLUS},
+            None,
+            None,
+            1,
+        ),
+    ],
+)
+def test_no_run_of_the_documents_is_trained_again(target, dataset, given, values, methods, seeds):
+    base = TrainOptions.for_dataset(dataset, **given)
+    rows = methods.split() if methods else tuple(METHODS)
+    results = ResultsFile(DOCUMENTS)
+    for options in grid(target, base, rows, range(seeds), values):
+        found = results.find(options)
+        assert found is not None, cell_name(options)
+        assert found["cell"].replace("-best-", "-nlc-")[:-9] == cell_name(options)[:-9]
+    assert not results.has(options.changed(lr=0.123))

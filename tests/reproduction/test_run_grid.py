@@ -21,7 +21,7 @@ from pyg_agfn.reproduction import run_grid as module
 from pyg_agfn.reproduction.grid import cell_name, grid
 from pyg_agfn.reproduction.results_file import ResultsFile, unpack
 from pyg_agfn.reproduction.run_grid import measure_subset, read_subsets, run_grid
-from pyg_agfn.run_folder import load_answers
+from pyg_agfn.runs.folder import load_answers
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def test_each_cell_is_trained_once_and_recorded(base, trained, console):
         assert float(correct.double().mean()) == pytest.approx(accuracy)
 
 
-def test_what_was_killed_goes_on_where_it_was(base, trained, console):
+def test_what_was_killed_resumes_where_it_was(base, trained, console):
     cells = grid("figure-5", base, ("baseline", "agfn"), [0])
     results = ResultsFile(base.out / "results.jsonl")
     run_grid(cells, base.out, results, console)
     first, second = (base.out / cell_name(c) for c in cells)
     results.path.unlink()  # as if killed before the line was written
     (second / "metrics.json").unlink()  # and the second one while it trained
-    (second / "config.json").write_text("{")  # whose folder is of nobody knows what
+    (second / "config.json").write_text("{")  # whose folder holds an unknown file
     (second / "leftover").write_text("")
     run_grid(cells, base.out, results, console)
     assert trained == [first.name, second.name, second.name]
@@ -75,6 +75,7 @@ def test_what_was_killed_goes_on_where_it_was(base, trained, console):
     assert all(results.has(options) for options in cells)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_path):
     long = dataclasses.replace(base, epochs=20, checkpoint_seconds=0.0)
     cells = grid("figure-5", long, ("baseline",), [0])
@@ -100,7 +101,7 @@ def test_a_process_that_is_killed_leaves_a_grid_that_can_be_finished(base, tmp_p
     screen = io.StringIO()
     assert run_grid(cells, base.out, results, Console(file=screen, width=200)) == []
     assert results.has(cells[0])
-    assert "baseline: goes on in epoch" in screen.getvalue()
+    assert "baseline: resumes in epoch" in screen.getvalue()
 
 
 def test_a_cell_that_another_process_trains_is_left_to_it(base, trained, console):
@@ -112,7 +113,7 @@ def test_a_cell_that_another_process_trains_is_left_to_it(base, trained, console
     assert trained == [cell_name(cells[1])]
 
 
-def test_a_run_that_fails_is_recorded_and_the_grid_goes_on(base, monkeypatch, console):
+def test_a_run_that_fails_is_recorded_and_the_grid_continues(base, monkeypatch, console):
     cells = grid("figure-5", base, ("baseline", "agfn"), [0])
     results = ResultsFile(base.out / "results.jsonl")
     train_method = module.train_method
@@ -174,7 +175,7 @@ def test_the_images_of_a_list_are_measured_on_the_runs_there_are(faces, base, co
     (subset,) = read_subsets([listed], options, spoken)
     measure_subset(cells, subset, results)
     text = spoken.export_text()
-    assert "3 of 4 images are in the test split; the list's label is another one for 1" in text
+    assert "3 of 4 images are in the test split; 1 have another label in the list" in text
     subsets = [record for record in results.records() if "subset" in record]
     assert [record["cell"] for record in subsets] == [cell_name(c) for c in cells]
     for record in subsets:

@@ -20,7 +20,7 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def script(tmp_path, monkeypatch, capsys) -> Script:
-    """Runs a script of the project in an empty folder, in this process: imports take seconds."""
+    """Runs a script in an empty folder in this process, because imports take seconds."""
 
     def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -37,7 +37,7 @@ def script(tmp_path, monkeypatch, capsys) -> Script:
 
 @pytest.fixture
 def process(tmp_path) -> Script:
-    """Runs a script of the project in an empty folder, in a process of its own."""
+    """Runs a script in an empty folder in a process of its own."""
 
     def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
@@ -51,7 +51,7 @@ def process(tmp_path) -> Script:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> Path:
-    """A folder of class folders: 30 images of bright rows, told apart at a glance."""
+    """A folder of class folders: 30 images of bright rows, which are easy to classify."""
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for label, name in enumerate(["bottom", "middle", "top"]):
@@ -65,7 +65,7 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(photos, tmp_path_factory) -> dict[str, Path]:
-    """Finished runs on these, by method."""
+    """Finished runs on the photos, by method."""
     out = tmp_path_factory.mktemp("runs")
     methods = ("baseline", "agfn")
     options = TrainOptions.for_dataset(

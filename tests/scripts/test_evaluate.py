@@ -34,6 +34,7 @@ def test_all_protocols_are_reported_with_intervals(script, trained):
     assert (trained["agfn"] / "evaluation.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_an_unchanged_run_has_the_figures_of_its_training(script, tmp_path):
     small = {"method": ("agfn",), "seed": 3, "eval_draws": 4, "batch_size": 8, "beta": 4.0}
     options = small_run(tmp_path / "runs", **small)
@@ -49,9 +50,9 @@ def test_an_unchanged_run_has_the_figures_of_its_training(script, tmp_path):
     found["shuffled"]["mean"] = shuffled["accuracy"]
     assert found == metrics["accuracy"]
     assert first["leak"] == metrics["leak"]
-    assert shuffled["std"] > 0  # so that other shuffles would have been seen
+    assert shuffled["std"] > 0  # other shuffles would have given other figures
     assert (shuffled["seed"], shuffled["batch_size"]) == (3, 8)
-    # Two runs that are compared are measured by the same shuffles.
+    # Two runs are compared on the same shuffles.
     assert second["protocols"]["shuffled"]["seed"] == 3
     done = script("evaluate.py", "--checkpoint", runs[1], "--format", "json", "--seed", 3)
     assert json.loads(done.stdout) == [second]
@@ -108,7 +109,7 @@ def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tm
     votes[16:] = (votes[16:] + np.roll(votes[16:], 1, axis=1)) // 2
     for part, of_part in zip(("Train", "Valid"), faces, strict=True):
         write_ferplus(tmp_path / "fer" / f"FER2013{part}", of_part, votes.tolist())
-    # Of training images that the raters disagree on too: the run has learned them.
+    # It lists training images too on which the raters disagree: the run has learned them.
     listed = tmp_path / "listed.txt"
     listed.write_text("".join(f"fer{i:07d}.png {i % 8}\n" for i in range(24)))
     options = TrainOptions.for_dataset(
@@ -131,7 +132,7 @@ def test_ferplus_is_measured_where_more_than_half_of_the_raters_agree(script, tm
         reports += json.loads(done.stdout)
     everyone, agreed = (np.array(report["bank"]["confusion"]) for report in reports)
     assert (everyone.sum(), agreed.sum()) == (24, 16)
-    # The same answers to fewer images: the bank knows no test image.
+    # The answers are the same for fewer images, because the bank holds no test image.
     assert (agreed <= everyone).all()
 
 

@@ -1,4 +1,4 @@
-"""A run as a process: another one at its folder, Ctrl-C, a full disk."""
+"""A run as a process: a second process in its folder, Ctrl-C, a full disk."""
 
 import json
 import os
@@ -17,7 +17,6 @@ from small_run import small_run
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.training import TrainOptions, resume_run, train_methods
-from pyg_agfn.training import fit as fit_module
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_pyg.py"
 QUIET = Console(quiet=True)
@@ -38,7 +37,7 @@ def options(out: Path, checkpoint_seconds: float = 1e6) -> TrainOptions:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """The run that nothing stopped."""
+    """A run that was never stopped."""
     out = tmp_path_factory.mktemp("whole")
     train_methods(options(out), QUIET)
     return next(out.iterdir())
@@ -58,6 +57,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
     out = tmp_path / "out"
     options(out, checkpoint_seconds=0).save(tmp_path / "config.json")
@@ -73,7 +73,7 @@ def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
         while not list(out.glob("*/checkpoint.safetensors")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)  # it holds still, and its lock
+        process.send_signal(signal.SIGSTOP)  # it pauses, and keeps its lock
         folder = next(out.iterdir())
         before = content(folder)
         second = script("train_pyg.py", "--resume", folder)
@@ -88,14 +88,15 @@ def test_a_second_process_refuses_and_ctrl_c_saves(whole, tmp_path, script):
         process.kill()
     assert process.returncode == 130
     (line,) = errors.splitlines()
-    assert f"--resume {folder} goes on" in line
+    assert f"--resume {folder} continues it" in line
     assert not (folder / "metrics.json").exists()
     resume_run(folder, {"checkpoint_seconds": 1e6}, QUIET)
     assert_same(folder, whole)
 
 
 @pytest.mark.parametrize(
-    ("place", "number"), [("measure", signal.SIGINT), ("save_run", signal.SIGTERM)]
+    ("place", "number"),
+    [("fit.measure", signal.SIGINT), ("result.save_model", signal.SIGTERM)],
 )
 def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_path, monkeypatch):
     def signalled(*_):
@@ -103,10 +104,9 @@ def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_
         time.sleep(60)  # never reached: Python calls the handler first
         raise AssertionError
 
-    module = {"measure": fit_module, "save_run": sys.modules["pyg_agfn.training.run"]}[place]
     with monkeypatch.context() as patch:
-        patch.setattr(module, place, signalled)
-        with pytest.raises(InterruptedRunError, match=r"--resume .* goes on") as caught:
+        patch.setattr(f"pyg_agfn.training.{place}", signalled)
+        with pytest.raises(InterruptedRunError, match=r"--resume .* continues it") as caught:
             train_methods(options(tmp_path), QUIET)
     assert caught.value.code == 128 + number
     folder = next(tmp_path.iterdir())
@@ -115,17 +115,17 @@ def test_a_signal_after_the_training_loses_none_of_it(place, number, whole, tmp_
         raise AssertionError("it was trained")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pyg_agfn.training.checkpoint.Saver.after_step", trains)
+        patch.setattr("pyg_agfn.training.saver.Saver.after_step", trains)
         resume_run(folder, {}, QUIET)
     assert_same(folder, whole)
 
 
 def test_where_files_cannot_grow_the_last_checkpoint_stays(whole, tmp_path):
-    """The system itself fails a write in its middle, as it does on a full disk."""
+    """The system fails a write in its middle, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     folder = tmp_path / "digits-agfn-noise0.2-seed0"
     try:
-        # Enough for config and log, less than a checkpoint.
+        # Enough for the configuration and the log, but not for a checkpoint.
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
         with pytest.raises(InputError, match=r"checkpoint.* cannot be written \(File too large\)"):
             train_methods(options(tmp_path, checkpoint_seconds=0), QUIET)

@@ -11,7 +11,7 @@ from pyg_agfn.datasets import ImageFolder
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import measure_separation
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_runs_of_other_labels_are_not_drawn_together(script, trained, tmp_path):
     (other / "config.json").write_text(json.dumps({**config, "noise": 0.4}))
     result = script("plot_tsne.py", trained["baseline"], other)
     assert result.returncode == 2
-    assert "other: is of other images or labels" in result.stderr
+    assert "other: has other images or labels" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -83,7 +83,7 @@ def test_runs_of_other_labels_are_not_drawn_together(script, trained, tmp_path):
         (["x", "--seed", str(1 << 32)], "--seed must be 0 to 4294967295"),
         (["x", "--out", "a.webm", "--format", "gif"], "invalid choice: 'gif'"),
         (["x", "--out", "a.bmp"], "a.bmp: a picture's name ends in"),
-        (["x", "--out", "a.png", "--format", "svg"], "both say the ending"),
+        (["x", "--out", "a.png", "--format", "svg"], "both set the ending"),
         (["x", "--out", "."], "is a folder; name the picture in it"),
         (["x", "--out", "/proc/x"], "--out /proc/x.png: cannot be written"),
         (["--out", "/proc/x"], "--out /proc/x.png: cannot be written"),
@@ -96,6 +96,7 @@ def test_bad_input_is_one_line(script, arguments, complaint):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path):
     from pyg_agfn import training
     from pyg_agfn.training import options
@@ -118,7 +119,7 @@ def test_without_a_run_the_digits_are_trained_once(script, monkeypatch, tmp_path
     assert (pictures / "digits_tsne.html").is_file()
     before = (pictures / "digits_tsne.png").read_bytes()
 
-    # One run was interrupted, another is of other options.
+    # One run was interrupted, another has other options.
     folder = tmp_path / "runs" / "digits-agfn-noise0.2-seed0"
     (folder / "metrics.json").unlink()
     other = tmp_path / "runs" / "digits-baseline-noise0.2-seed0"
@@ -142,7 +143,7 @@ def test_a_picture_that_is_there_is_not_written_over_untold(script, trained, tmp
     arguments = [trained["baseline"], "--points", 20, "--out", "mine.pdf"]
     result = script("plot_tsne.py", *arguments)
     assert result.returncode == 2
-    assert "mine.json: is there already; --overwrite replaces it" in result.stderr
+    assert "mine.json: exists already; --overwrite replaces it" in result.stderr
     assert (tmp_path / "mine.json").read_text() == "mine"
     result = script("plot_tsne.py", *arguments, "--overwrite")
     assert result.returncode == 0, result.stderr
@@ -151,7 +152,7 @@ def test_a_picture_that_is_there_is_not_written_over_untold(script, trained, tmp
 
 
 def blank(run: Path, folder: Path, value: float) -> Path:
-    """A copy of a run whose weights are all the same, and whose running variances are 0."""
+    """A copy of a run in which all weights are equal and all running variances are 0."""
     shutil.copytree(run, folder)
     path = folder / "model.safetensors"
     tensors = {

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import predict
 from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 
 
 def predicted(done):
@@ -78,7 +78,7 @@ def test_images_of_any_kind_are_read_and_broken_ones_skipped(script, trained, ph
 
 
 def test_files_are_read_while_the_answers_are_taken(trained, photos):
-    """Of files without end: those ahead, and the images kept, are a batch or two."""
+    """Of infinitely many files at most two batches are read or kept in advance."""
     run = load_run(trained["agfn"])
     files = [photos / "top" / f"{i}.png" for i in range(10)]
     opened, live = 0, []
@@ -209,7 +209,7 @@ def test_folders_are_searched_as_training_searches_them(script, trained, photos,
     assert done.stderr.splitlines() == [
         "predict.py: ignored: 1 file that is no image by its ending (.txt 1)"
     ]
-    hidden = folder / "._e.png"  # given by its name, it is taken
+    hidden = folder / "._e.png"  # a file that is named is taken
     (entry,) = predicted(
         script("predict.py", "--checkpoint", trained["baseline"], hidden, "--format", "json")
     )
@@ -227,9 +227,9 @@ def test_images_are_brought_to_the_model_as_in_training(trained, photos, tmp_pat
     assert prediction.image[0, :, [0, -1]].unique(dim=0).tolist() == [[0, 255]]
     for name in ("resize", "white_integer", "white_float"):
         card.pop(name)
-    (run / "model.json").write_text(json.dumps(card))  # as older versions wrote it
+    (run / "model.json").write_text(json.dumps(card))  # written as by older versions
     run_before = load_run(run)
-    assert (run_before.card.resize, run_before.card.white) == ("stretch", (None, None))
+    assert (run_before.config.resize, run_before.config.white) == ("stretch", (None, None))
     broken: list[str] = []
     assert list(predict(run_before, [tmp_path / "wide.png"], report=broken.append)) == []
     assert "does not tell the value of white" in broken[0]

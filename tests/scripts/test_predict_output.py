@@ -1,4 +1,4 @@
-"""What predict.py writes, in each format."""
+"""The output of predict.py in each format."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def test_the_table_has_a_line_an_image(script, trained, photos, monkeypatch):
     assert len(wide) == 31
     assert max(map(len, wide)) <= 200
     assert all(".png (" in line for line in wide[1:])
-    # A program that reads it gets names whole.
+    # A program that reads the output gets complete names.
     monkeypatch.delenv("COLUMNS")
     piped = script(*common).stdout.splitlines()
     assert len(piped) == 31
@@ -104,7 +104,7 @@ def test_json_lines_hold_what_the_list_holds(script, trained, photos):
 
 
 def test_csv_runs_nothing_and_keeps_names(script, trained, photos, tmp_path, monkeypatch):
-    """Formulas are text, columns of odd classes are told apart, bytes are the file's own."""
+    """Formulas are text, columns of unusual classes differ, bytes of names are unchanged."""
     run = shutil.copytree(trained["agfn"], tmp_path / "run")
     card = json.loads((run / "model.json").read_text())
     classes = ["=cmd|' /C calc'!A0", "file", "margin"]
@@ -141,7 +141,7 @@ def test_json_gives_back_every_name(script, trained, photos, tmp_path):
 def test_names_that_are_made_to_hurt_are_shown_in_print(
     script, trained, photos, tmp_path, shown, monkeypatch
 ):
-    """Markup, mathematics, escape sequences and bytes that are no text, in all names there are."""
+    """All names have markup, mathematics, escape sequences and bytes that are not text."""
     monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     names = [b"[red]", b"$\\frac$", b"\x1b[31m", b"a\nb", b"caf\xe9", b":cat:"]

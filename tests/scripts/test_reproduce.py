@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     first = script("reproduce.py", "--table", 2, *SMALL)
     assert first.returncode == 0, first.stderr
     assert "**10% wrong labels**" in first.stdout
-    assert "| method | bank | to baseline | shuffled |" in first.stdout
+    assert "| method | inductive | to baseline | shuffled |" in first.stdout
     again = script("reproduce.py", "--table", 2, *SMALL)
     assert again.stdout.count(": has a result") == 4
     table = again.stdout[again.stdout.index("**try-out (--quick)") :]
@@ -34,6 +35,31 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     rendered = script("render_results.py", results, "--table", 2, "--dataset", "digits")
     assert rendered.returncode == 0
     assert rendered.stdout.strip() == table.strip()
+
+
+def test_a_default_that_is_given_is_heard(script, tmp_path):
+    small = ("--dataset", "digits", "--seeds", "0", "--quick", "--feature-dim", "16")
+    given = ("--method", "agfn-best", "--alpha", "1")  # agfn-nlc begins with 8 by default
+    result = script("reproduce.py", "--table", 1, *small, *given)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "reproduce.py: --method agfn-best is now --method agfn-nlc\n"
+    (record,) = ResultsFile(tmp_path / "runs" / "reproduce-quick" / "results.jsonl").records()
+    assert record["settings"]["alpha"] == 1.0
+    assert record["metrics"]["alpha"] == pytest.approx(1.0, abs=0.3)
+    assert " --alpha 1.0 " in result.stdout
+
+
+def test_records_of_an_older_version_are_not_trained_again(script, tmp_path, monkeypatch):
+    def trains(*_):
+        raise AssertionError("it was trained")
+
+    monkeypatch.setattr("pyg_agfn.reproduction.run_grid.train_method", trains)
+    documents = Path(__file__).parents[2] / "docs" / "results.jsonl"
+    shutil.copy(documents, tmp_path / "results.jsonl")
+    result = script("reproduce.py", "--ablation", "--results", "results.jsonl")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(": has a result") == 48
+    assert "| no teacher | 99.04 ± 0.71 | +0.37 (p = 0.252) |" in result.stdout
 
 
 def test_shards_share_the_runs_and_the_last_one_draws(script, tmp_path):
@@ -55,34 +81,37 @@ def test_a_figure_of_which_nothing_is_chosen_is_not_drawn(script):
     assert "figure-4 is not drawn: it shows baseline, center-loss, agfn, and none" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_ablation_is_run_and_rendered(script, monkeypatch):
     from pyg_agfn.reproduction import grid
 
     monkeypatch.setitem(grid.TARGETS, "ablation", few := grid.TARGETS["ablation"])
-    for name in list(few.variants)[2:-1]:  # the last one sets what --quick sets too
+    for name in list(few.variants)[2:-1]:  # the last one sets an option that --quick sets too
         monkeypatch.delitem(few.variants, name)
     small = ["--seeds", "0", "--quick", "--feature-dim", "16"]
     result = script("reproduce.py", "--ablation", *small)
     assert result.returncode == 0, result.stderr
     assert "| all parts |" in result.stdout
-    assert "| α, β held |" in result.stdout
-    assert "| bank of the 256 images that the graph trusts most |" in result.stdout
-    (held,) = (line for line in result.stdout.splitlines() if "α, β held" in line)
-    assert held.endswith("| 8.00 | -4.00 |")
+    assert "| α, β fixed |" in result.stdout
+    assert "| bank of the 256 images that agree most with their neighbours |" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if "α, β fixed" in line)
+    assert row.endswith("| 8.00 | -4.00 |")
 
 
+@pytest.mark.slow
 def test_learning_rates_are_run_and_rendered(script, tmp_path):
     result = script("reproduce.py", "--sweep", "0.01", "0.05", *SMALL)
     assert result.returncode == 0, result.stderr
     table = result.stdout[result.stdout.index("**try-out (--quick)") :]
     assert "scripts/reproduce.py --sweep 0.01 0.05 --dataset digits --seeds 0" in table
-    assert "| method | 0.01 | 0.05 | best to baseline's | leak |" in table
+    assert "| method | 0.01 | 0.05 | best to baseline's | leakage |" in table
     results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
     assert len(results.read_text().splitlines()) == 4
     rendered = script("render_results.py", results, "--sweep", "--dataset", "digits")
     assert rendered.stdout.strip() == table.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", [1, 3, 4, 5])
 def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, figure):
     if figure == 3:
@@ -98,7 +127,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         assert base.with_suffix(ending).stat().st_size > 100
     numbers = json.loads(base.with_suffix(".json").read_text())
     if figure == 3:
-        assert set(numbers["bank accuracy by batch size"]["agfn"]) == {"32", "128"}
+        assert set(numbers["inductive accuracy by batch size"]["agfn"]) == {"32", "128"}
         assert set(numbers["by backbone"]["baseline"]) == {"small-cnn", "resnet18"}
     elif figure == 5:
         assert len(numbers["images"]) == 12
@@ -123,13 +152,9 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
             ["--table", "5", "--root", "x", "--method", "scn", "eac"],
             "--method: table-5 compares baseline, agfn, and none is chosen",
         ),
-        (["--ablation", "--recipe", "paper"], "--recipe: ablation sets it itself"),
         (["--ablation", "--samples", "2"], "--samples: ablation sets it itself"),
-        (
-            ["--sweep", "--dataset", "digits", "--alpha", "1"],
-            "--alpha 1.0: is the default, for which agfn-best has its recipe's 8.0: leave it out",
-        ),
-        (["--ablation", "--judges=nobody"], "--judges nobody: is the default, for which"),
+        (["--ablation", "--label-source=given"], "--label-source: ablation sets it itself"),
+        (["--sweep", "--recipe", "good"], "--recipe good: this option is gone; choose --method"),
         (["--table", "6"], "invalid choice"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "2", "--noise", "0.3"], "--noise: table-2 sets it itself"),
@@ -186,7 +211,7 @@ def test_figures_of_another_folder_are_not_written_over_untold(script, tmp_path)
     arguments = ["--figure", 5, *SMALL, "--pictures", "pictures", "--shard", "1/2"]
     result = script("reproduce.py", *arguments)
     assert result.returncode == 2
-    assert "figure5_digits.json: is there already; --overwrite replaces it" in result.stderr
+    assert "figure5_digits.json: exists already; --overwrite replaces it" in result.stderr
     assert (tmp_path / "pictures" / "figure5_digits.json").read_text() == "mine"
     assert not (tmp_path / "runs" / "reproduce-quick" / "results.jsonl").exists()
 

@@ -14,7 +14,7 @@ SMALL += ["--pretrain-epochs", 1, "--feature-dim", 16, "--eval-draws", 2, "--no-
 
 
 def declare(path: Path, width: int, height: int) -> None:
-    """Makes a PNG say that it is of this size."""
+    """Writes a size into the header of a PNG."""
     content = bytearray(path.read_bytes())
     content[16:24] = struct.pack(">II", width, height)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -26,7 +26,7 @@ def spoilt(photos, tmp_path) -> Path:
     """The photos, two of them bad."""
     root = tmp_path / "spoilt"
     shutil.copytree(photos, root)
-    declare(root / "bottom" / "3.png", 10_000, 10_000)  # Pillow would warn, and go on
+    declare(root / "bottom" / "3.png", 10_000, 10_000)  # Pillow would warn, and continue
     (root / "top" / "4.png").write_text("<html>404</html>")
     return root
 
@@ -35,12 +35,13 @@ def train(root: Path) -> list[object]:
     return ["train_pyg.py", "--dataset", "folder", "--root", root, *SMALL]
 
 
+@pytest.mark.slow
 def test_bad_data_is_a_report_and_exit_code_2(process, spoilt, tmp_path):
     done = process(*train(spoilt))
     assert done.returncode == 2
     first, *lines = done.stderr.splitlines()
     assert first.startswith(
-        "train_pyg.py: error: 2 rows or images are bad; mend them, or --skip-bad"
+        "train_pyg.py: error: 2 rows or images are bad; fix them, or --skip-bad"
     )
     assert [line.split(": cannot")[0] for line in lines] == [
         f"  image {spoilt}/bottom/3.png",
@@ -51,7 +52,7 @@ def test_bad_data_is_a_report_and_exit_code_2(process, spoilt, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_with_skip_bad_the_run_goes_on_and_lists_them(script, spoilt, tmp_path):
+def test_with_skip_bad_the_run_leaves_them_out_and_lists_them(script, spoilt, tmp_path):
     done = script(*train(spoilt), "--skip-bad")
     assert done.returncode == 0, done.stderr
     for method in ("baseline", "agfn"):

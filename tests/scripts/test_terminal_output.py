@@ -1,4 +1,4 @@
-"""Text of any file of an untrusted source reaches a terminal in print only, by every script."""
+"""Every script prints text from untrusted files without control characters."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from small_run import TINY_BASELINE
 
-#: Title and clearing of a terminal, C1, right-to-left, isolate, zero width, halves of pairs.
+#: Terminal title and clearing, C1, right-to-left, isolate, zero width, half surrogate pairs.
 HOSTILE = "\x1b]0;x\x07\x1b[2J\x9b31m\u202e\u2066\u200b\r\udce9"
 BYTES = b"\x1b[2J\xc2\x9b31m\xe2\x80\xae\xe2\x80\x8b\xe9"
 
@@ -114,9 +114,9 @@ def test_what_does_not_print_is_escaped(script, trained, photos, tmp_path, door)
     shutil.copytree(photos, tmp_path / "photos")
     found = door(script, run, tmp_path)
     printed = "".join(d.stdout + d.stderr for d in (found if type(found) is tuple else [found]))
-    # By lines, as Rich pads its tables; a carriage return or a feed would be another line.
+    # Line by line, because Rich pads tables; a carriage return or a feed would be another line.
     assert all(c.isprintable() for c in printed if c != "\n")
-    assert "\\x1b" in printed  # so that the text was said
+    assert "\\x1b" in printed  # so the text was printed
 
 
 @pytest.mark.parametrize(

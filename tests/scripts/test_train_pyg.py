@@ -1,4 +1,4 @@
-"""The main job, through its own door."""
+"""Training by scripts/train_pyg.py."""
 
 import csv
 import json
@@ -156,13 +156,14 @@ def test_bad_input_is_one_line_and_exit_code_2(script, arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_script_trains_and_prints_a_table(process, tmp_path):
     small = ["--epochs", "1", "--pretrain-epochs", "0", "--train-size", "100", "--samples", "2"]
     done = process("train_pyg.py", *small, "--precision", "bf16", "--loss", "squared-error")
     assert done.returncode == 0, done.stderr
-    for method in ("baseline", "agfn"):
+    for method in ("baseline", "agfn", "agfn-nlc"):
         assert re.search(rf"^{method} +\d+\.\d\d ", done.stdout, re.MULTILINE)
-    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2
+    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 3
 
 
 def test_a_profile_of_some_steps_can_be_opened(script, tmp_path):
@@ -193,3 +194,15 @@ def test_a_cpu_that_emulates_bf16_is_named(script, monkeypatch, capability, said
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     small = ["--method", "baseline", "--epochs", 1, "--train-size", 100, "--precision", "bf16"]
     assert ("this CPU emulates bf16" in script("train_pyg.py", *small).stdout) == said
+
+
+def test_without_matplotlib_a_line_takes_the_place_of_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.training.run_in_folder.missing", lambda package: f"no {package}")
+    console = Console(file=(tmp_path / "screen").open("w"), width=100)
+    options = {"method": "baseline", "epochs": 1, "train_size": 128, "batch_size": 128}
+    train_methods(TrainOptions.for_dataset("digits", out=tmp_path, **options), console)
+    console.file.close()
+    assert "no picture of the learning curve: no matplotlib" in (tmp_path / "screen").read_text()
+    files = {path.name for path in folder(tmp_path, "baseline").iterdir()}
+    assert "metrics.json" in files
+    assert "learning_curve.png" not in files

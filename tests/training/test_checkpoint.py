@@ -8,14 +8,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
-from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import SCNClassifier, make_objective
+from pyg_agfn.methods import TrainingBatch
+from pyg_agfn.runs.folder import ModelConfig
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.fit import make_method
 
 EPOCHS, STEPS = 3, 3  # 60 images, batches of 20
 
@@ -29,17 +28,17 @@ class Backbone(torch.nn.Sequential):
 
 def begin(tiny, method: str = "agfn") -> TrainingState:
     torch.manual_seed(0)
-    options = TrainOptions.for_dataset("digits", batch_size=20, epochs=EPOCHS, pretrain_epochs=1)
-    if method == "scn":
-        model = SCNClassifier(Backbone(), 3, 1)
-    else:
-        model = AGFNClassifier(Backbone(), 3, 1, hidden_channels=4)
-    objective = make_objective(method, LOSSES["cross-entropy"])
-    objective.begin(model, len(tiny))
+    options = TrainOptions(
+        method=method, batch_size=20, epochs=EPOCHS, pretrain_epochs=1, memory_size=50
+    )
+    config = ModelConfig(method, "custom", tiny.classes, 1, 8, 8, feature_dim=4)
+    model = config.build(Backbone())
+    trained = make_method(options)
+    trained.setup(model, len(tiny))
     fabric = make_fabric(options)
-    batches = Batches(tiny, 20, fabric.device, shuffle=True, mirrored=objective.mirrored)
-    descent = CoordinateDescent(fabric, model, objective, options, EPOCHS * STEPS)
-    state = TrainingState(model, descent, objective, batches)
+    batches = tiny.batches(batch_size=20, device=fabric.device, shuffle=True, views=trained.views)
+    descent = CoordinateDescent(fabric, model, trained, options, EPOCHS * STEPS)
+    state = TrainingState(model, descent, trained, batches)
     state.begin_epoch(1)
     return state
 
@@ -55,9 +54,12 @@ def train(state: TrainingState, stop: int) -> None:
         if number == 2:
             state.history.append(epoch(1))
             state.begin_epoch(2)
-        for done, (images, labels, index) in enumerate(state.batches, 1):
-            loss, logits, targets = state.descent.step(images, labels, index, 20)
-            state.count(loss, logits, targets)
+        for done, batch in enumerate(state.batches, 1):
+            state.count(
+                state.descent.step(
+                    TrainingBatch(batch.images, batch.labels, batch.index, batch.views, 20)
+                )
+            )
             state.seconds += 0.1
             if done == last and number == 2:
                 return
@@ -105,9 +107,9 @@ def test_an_unchanged_one_is_taken(saved, tiny):
         ({"done": 4}, "done is more than 3 steps"),
         ({"done": 1}, "schedule is not at step 4"),
         ({"epoch": 4, "history": [epoch(i) for i in (1, 2, 3)]}, "done is more"),
-        ({"seconds": float("nan")}, "seconds is no time"),
-        ({"seconds": 0}, "seconds is no time"),
-        ({"seconds": 10**400}, "seconds is no time"),
+        ({"seconds": float("nan")}, "seconds is not a time"),
+        ({"seconds": 0}, "seconds is not a time"),
+        ({"seconds": 10**400}, "seconds is not a time"),
         ({"history": []}, "history is not of 1 epochs"),
         ({"history": {"0": 1}}, "history is not of"),
         ({"history": [5]}, "cannot be read"),
@@ -189,12 +191,46 @@ def test_tensors_that_do_not_fit_are_refused(saved, tiny, tensors, complaint):
         ("scn", {"objective.relabelled": torch.full((60,), -2)}, "relabelled has other classes"),
         ("scn", {"objective.relabelled": torch.full((61,), -1)}, "relabelled is of shape [61]"),
         ("scn", {"objective.relabelled": torch.zeros(6, 10).long()}, "is of shape [6, 10]"),
+        ("agfn-nlc", {"objective.counted": torch.tensor(-1)}, "no epoch: -1"),
+        ("agfn-nlc", {"objective.corrector.noise_rates": torch.full((64,), 1.5)}, "no noise rates"),
+        (
+            "agfn-nlc",
+            {"objective.corrector.memory.labels": torch.full((50,), 3)},
+            "labels of other classes",
+        ),
+        (
+            "agfn-nlc",
+            {"objective.corrector.memory.labels": torch.full((50,), -1)},
+            "labels of other classes",
+        ),
+        (
+            "agfn-nlc",
+            {"objective.corrector.memory.targets": torch.zeros(49, 3)},
+            "of shape [49, 3]",
+        ),
+        ("agfn-nlc", {"objective.teacher.n_averaged": None}, "n_averaged is missing"),
     ],
 )
-def test_what_a_rival_keeps_is_held_to_its_shape(tiny, tmp_path, method, tensors, complaint):
+def test_what_a_method_keeps_is_held_to_its_shape(tiny, tmp_path, method, tensors, complaint):
     path, state = tmp_path / "c.safetensors", begin(tiny, method)
     train(state, 2)
     save_checkpoint(path, state, tiny)
     load_checkpoint(path, begin(tiny, method), tiny)
     change(path, tensors=tensors)
     assert complaint in complaint_of(path, begin(tiny, method), tiny)
+
+
+def test_the_best_weights_are_all_there_or_none(saved, tiny):
+    state = begin(tiny)
+    load_checkpoint(saved, state, tiny)
+    assert state.best == {}
+    weights = {f"best.{name}": t + 1 for name, t in state.model.state_dict().items()}
+    change(saved, tensors=weights)
+    load_checkpoint(saved, state, tiny)
+    assert all(
+        torch.equal(state.best[name.removeprefix("best.")], weights[name]) for name in weights
+    )
+    change(saved, tensors={"best.classifier.bias": torch.zeros(4)})
+    assert "best.classifier.bias is of shape [4]" in complaint_of(saved, begin(tiny), tiny)
+    change(saved, tensors={"best.classifier.bias": None})
+    assert "best.classifier.bias is missing" in complaint_of(saved, begin(tiny), tiny)

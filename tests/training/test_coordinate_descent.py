@@ -4,8 +4,8 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from pyg_agfn.methods import AGFNMethod, Baseline, StepOutput, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.rivals import Objective
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
@@ -20,13 +20,20 @@ def build(samples: int = 1) -> AGFNClassifier:
 
 def descent(model, **options) -> CoordinateDescent:
     fabric = Fabric(accelerator="cpu", devices=1)
-    chosen = TrainOptions(**{"lr": 0.1, "lr_graph": 5.0, "momentum": 0.0, **options})
-    objective = Objective(LOSSES[chosen.loss])
-    return CoordinateDescent(fabric, model, objective, chosen, num_steps=10)
+    chosen = TrainOptions(
+        **{"method": "agfn", "lr": 0.1, "lr_graph": 5.0, "momentum": 0.0, **options}
+    )
+    criterion = LOSSES[chosen.loss]
+    if isinstance(model, AGFNClassifier):
+        method = AGFNMethod(criterion, chosen.pretrain_epochs, chosen.descent)
+    else:
+        method = Baseline(criterion)
+    method.setup(model, 12)
+    return CoordinateDescent(fabric, model, method, chosen, num_steps=10)
 
 
-def step(coordinate: CoordinateDescent, images, labels) -> tuple[torch.Tensor, ...]:
-    return coordinate.step(images, labels, torch.arange(len(labels)), epoch=1)
+def step(coordinate: CoordinateDescent, images, labels, epoch: int = 11) -> StepOutput:
+    return coordinate.step(TrainingBatch(images, labels, torch.arange(len(labels)), {}, epoch))
 
 
 @pytest.fixture
@@ -41,7 +48,10 @@ def parameters(model) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_each_group_takes_its_step_with_the_other_held(batch, loss):
-    """Eq. 11 and 9 written out: each group's step is its rate times its own gradient."""
+    """Eq. 11 and 9 written out: each group's step is its rate times its own gradient.
+
+    Both gradients are of the parameters before the step.
+    """
     images, labels = batch
     model = build(samples=2)
     reference = copy.deepcopy(model)
@@ -53,10 +63,14 @@ def test_each_group_takes_its_step_with_the_other_held(batch, loss):
     graph = list(reference.agfn.edges.parameters())
     weights = [p for p in reference.parameters() if all(p is not q for q in graph)]
     reference.train()
-    for group, rate in ((graph, 5.0), (weights, 0.1)):  # each by a draw of its own
-        gradients = torch.autograd.grad(criterion(reference(images), targets), group)
-        with torch.no_grad():
-            for p, gradient in zip(group, gradients, strict=True):
+    features = reference.features(images)
+    gradients = [  # each by a draw of its own
+        torch.autograd.grad(criterion(reference.head(x), targets), group, retain_graph=True)
+        for x, group in ((features.detach(), graph), (features, weights))
+    ]
+    with torch.no_grad():
+        for group, rate, found in zip((graph, weights), (5.0, 0.1), gradients, strict=True):
+            for p, gradient in zip(group, found, strict=True):
                 p -= rate * gradient
 
     for name, expected in parameters(reference).items():
@@ -88,9 +102,8 @@ def test_joint_takes_both_steps_from_one_gradient(batch):
 
 def test_the_graph_rests_while_it_is_off(batch):
     model = build()
-    model.agfn.use_graph = False
     before = parameters(model)
-    step(descent(model), *batch)
+    step(descent(model), *batch, epoch=10)  # of ten that it is off
     after = parameters(model)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {name for name in before if ".edges." not in name}
@@ -101,17 +114,17 @@ def test_a_model_without_a_graph_has_one_optimizer(batch):
     model = BaselineClassifier("small-cnn", 3, in_channels=1)
     coordinate = descent(model)
     assert len(coordinate.optimizers) == 1
-    losses = [step(coordinate, *batch)[0].item() for _ in range(8)]
+    losses = [step(coordinate, *batch).loss.item() for _ in range(8)]
     assert losses[-1] < losses[0]
 
 
 def test_the_loss_is_the_mean_over_the_draws(batch):
     images, labels = batch
-    loss, logits, targets = step(descent(build(samples=3)), images, labels)
-    assert logits.shape == (36, 3)
-    assert torch.equal(targets, labels.repeat(3))
-    each = torch.stack([LOSSES["cross-entropy"](part, labels) for part in logits.split(12)])
-    torch.testing.assert_close(loss, each.mean())
+    out = step(descent(build(samples=3)), images, labels)
+    assert out.logits.shape == (36, 3)
+    assert torch.equal(out.targets, labels.repeat(3))
+    each = torch.stack([LOSSES["cross-entropy"](part, labels) for part in out.logits.split(12)])
+    torch.testing.assert_close(out.loss, each.mean())
 
 
 def test_the_learning_rate_of_the_weights_falls_to_zero(batch):

@@ -1,4 +1,4 @@
-"""Same seed, same run, to the bit: again, and however the images are read."""
+"""The same seed gives a bitwise identical run: again, and however the images are read."""
 
 from pathlib import Path
 

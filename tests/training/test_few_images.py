@@ -103,11 +103,11 @@ def test_the_fitted_values_are_said_saved_and_repeated(photos, tmp_path, monkeyp
 
 
 def test_a_smaller_mnist_is_learned_whole(monkeypatch):
-    def few(root, train, **_):
+    def few(root, train, image_size):
         size = 40 if train else 20
         images = np.zeros((size, 1, 8, 8), np.uint8)
         return ImageDataset(images, np.arange(size) % 2, ["0", "1"], [str(i) for i in range(size)])
 
-    monkeypatch.setattr("pyg_agfn.training.run.MNIST", few)
+    monkeypatch.setattr("pyg_agfn.datasets.mnist.MNIST", few)
     train, _ = load_datasets(TrainOptions.for_dataset("mnist", root="x"))
     assert len(train) == 40

@@ -12,7 +12,7 @@ from small_run import TINY_BASELINE
 
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError
-from pyg_agfn.run_folder import load_run
+from pyg_agfn.runs.folder import load_run
 from pyg_agfn.training import TrainOptions, train_methods
 from pyg_agfn.training.run_data import load_run_data
 
@@ -45,7 +45,7 @@ def test_a_run_says_what_it_does_to_images_and_keeps_it(tmp_path, wide_photos):
     assert "ignored: 1 file that is no image by its ending (.txt 1)" in lines
     (folder,) = (tmp_path / "runs").iterdir()
     run = load_run(folder)
-    assert (run.card.resize, run.card.white) == ("pad", (4095, None))
+    assert (run.config.resize, run.config.white) == ("pad", (4095, None))
     load_run_data(run)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "resize": "crop"}))

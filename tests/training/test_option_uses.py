@@ -11,38 +11,61 @@ from rich.console import Console
 
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError
-from pyg_agfn.training import TrainOptions, make_fabric, parse_options
-from pyg_agfn.training.fit import fit
+from pyg_agfn.registry import METHODS
+from pyg_agfn.training import Trainer, TrainOptions, parse_options
+from pyg_agfn.training.merge_options import merge_options
 from pyg_agfn.training.option_uses import USES, refuse_without_effect
-from pyg_agfn.training.options import RECIPES, merge_options
 
-BEST = {**RECIPES["best"], "memory": 64}
+NLC = {**METHODS["agfn-nlc"].defaults, "memory_size": 64}
 RUNS = {
     "gce": ("gce", {}),
     "threshold-gcn": ("threshold-gcn", {}),
     "agfn": ("agfn", {}),
-    "agfn, best": ("agfn", BEST),
-    "agfn, best without memory": ("agfn", {**BEST, "memory": 0, "judges": "teacher"}),
+    "agfn by edges": ("agfn", {"propagation": "edges"}),
+    "agfn-nlc": ("agfn-nlc", NLC),
+    "agfn-nlc over the graph, by edges": (
+        "agfn-nlc",
+        {**NLC, "classifier_inputs": "graph", "propagation": "edges"},
+    ),
+    "agfn-nlc without memory": (
+        "agfn-nlc",
+        {**NLC, "memory_size": 0, "label_source": "teacher"},
+    ),
+    "agfn-nlc as the paper, by edges": (
+        "agfn-nlc",
+        {
+            **NLC,
+            "memory_size": 0,
+            "label_source": "teacher",
+            "classifier_inputs": "graph",
+            "propagation": "edges",
+        },
+    ),
 }
-#: Another value of each option whose effect depends on the method.
-OTHER: dict[str, Any] = {
-    "loss": "squared-error",
-    "threshold": 0.7,
-    "pretrain_epochs": 0,
-    "feature_dim": 9,
-    "bank_size": 29,
-    "bank_choice": "agreement",
-    "bank_scale": False,
-    "alpha": 2.0,
-    "beta": 0.5,
-    "samples": 3,
-    "teacher": 0.1,  # over few steps larger ones are the same
-    "memory": 20,
-    "heads": "both",
-    "correct_at_most": 0.3,
-    "lr_graph": 0.5,
-    "descent": "joint",
+#: Another value of each option whose effect depends on the method; of two, the one that is another.
+OTHER: dict[str, tuple[Any, ...]] = {
+    "loss": ("squared-error",),
+    "threshold": (0.7,),
+    "pretrain_epochs": (0,),
+    "feature_dim": (9,),
+    "bank_size": (29,),
+    "bank_choice": ("agreement",),
+    "bank_scale": (False,),
+    "alpha": (2.0,),
+    "beta": (0.5,),
+    "samples": (3,),
+    "teacher_decay": (0.1,),  # over few steps larger ones are the same
+    "memory_size": (20,),
+    "label_source": ("given",),
+    "classifier_inputs": ("both",),
+    "max_share": (0.3,),
+    "lr_graph": (0.5,),
+    "graph_optimizer": ("adam", "sgd"),
+    "graph_gradient": ("sampled",),
+    "descent": ("joint",),
 }
+#: Options whose effect depends on the method, and that change no value of it.
+SAME_VALUES = {"graph_span", "propagation"}
 
 
 LAST = torch.arange(48, 60)
@@ -53,35 +76,72 @@ def train(method: str, train_set, test_set, **given: Any) -> list[torch.Tensor]:
     small = {"batch_size": 12, "epochs": 2, "pretrain_epochs": 1, "feature_dim": 8, "lr": 0.05}
     small |= {"eval_draws": 1, "bank_size": 30, "backbone": "small-cnn", "lr_graph": 1.0}
     options = TrainOptions(method=method, device="cpu", **{**small, **given})
-    console = Console(quiet=True)
-    trained = fit(make_fabric(options), options, options.method[0], train_set, test_set, console)
-    return [*trained.model.state_dict().values(), trained.answers.logits]
+    trainer = Trainer.from_options(options, Console(quiet=True))
+    result = trainer.fit(train_set, test_set)
+    return [*result.model.state_dict().values(), result.answers.logits]
 
 
+@pytest.fixture
+def images(tiny):
+    """Some with wrong labels to train on, and others to measure on."""
+    return tiny.subset(torch.arange(36)).with_noise(0.2, seed=0), tiny.subset(LAST)
+
+
+def test_the_table_has_every_option_of_a_method():
+    of_methods = {name for method in METHODS for name in METHODS[method].options}
+    assert of_methods <= USES.keys()
+    assert of_methods | {"loss"} == OTHER.keys() | SAME_VALUES
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
-def test_the_table_says_which_options_change_a_run(run, tiny):
+def test_the_table_says_which_options_change_a_run(run, images):
     method, parts = RUNS[run]
-    noisy, test = tiny.subset(torch.arange(36)).with_noise(0.2, seed=0), tiny.subset(LAST)
-    usual = train(method, noisy, test, **parts)
-    for name, value in OTHER.items():
+    usual = train(method, *images, **parts)
+    for name, values in OTHER.items():
+        default = getattr(TrainOptions, name)
+        value = next(value for value in values if value != parts.get(name, default))
         given = {**parts, name: value}
-        changed = train(method, noisy, test, **given)
+        changed = train(method, *images, **given)
         same = len(usual) == len(changed) and all(map(torch.equal, usual, changed))
         options = TrainOptions(method=method, **given)
         assert all(use.holds(options) for use in USES[name]) != same, name
 
 
+@pytest.mark.parametrize("run", RUNS)
+def test_a_way_of_propagation_changes_no_value_beyond_rounding(run, images):
+    method, parts = RUNS[run]
+    dense = train(method, *images, **{**parts, "propagation": "dense"})
+    for propagation in ("edges", "tiles"):
+        given = {**parts, "propagation": propagation}
+        for value, expected in zip(train(method, *images, **given), dense, strict=True):
+            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-4)
+        options = TrainOptions(method=method, **given)
+        joins = METHODS[method].joins_images
+        assert all(use.holds(options) for use in USES["propagation"]) == joins
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("--method baseline --recipe best", "--recipe has no effect with --method baseline"),
         ("--method baseline --alpha 7", "--alpha has no effect with --method baseline"),
-        ("--method gce scn --memory 9", "--memory has no effect with --method gce scn"),
+        ("--method gce agfn --memory-size 9", "--memory-size has no effect with --method gce agfn"),
+        ("--method scn --lr-graph 7", "leave it out, or add agfn or agfn-nlc to --method"),
         ("--method gce --loss squared-error", "--loss has no effect with --method gce"),
-        ("--method agfn --threshold 0.2", "add threshold-gcn to --method"),
-        ("--method agfn --recipe best --samples 4", "--samples has no effect with --heads alone"),
-        ("--method agfn --recipe best --descent joint", "--descent has no effect with --recipe"),
-        ("--correct-at-most 0.2", "--correct-at-most has no effect with --judges nobody"),
+        ("--method agfn --threshold 0.2", "leave it out, or add threshold-gcn to --method"),
+        ("--method agfn-nlc --samples 4", "--samples has no effect with agfn-nlc, which draws no"),
+        ("--method agfn-nlc --descent joint", "--descent has no effect with --method agfn-nlc"),
+        ("--max-share 0.2 --label-source given", "--max-share has no effect with label_source 'gi"),
+        ("--method scn --propagation edges", "--propagation has no effect with --method scn, whi"),
+        ("--graph-gradient sampled", "--graph-gradient has no effect with --propagation dense, or"),
+        (
+            "--method threshold-gcn --propagation edges --graph-gradient sampled",
+            "--graph-gradient has no effect with --method threshold-gcn, which does not take it",
+        ),
+        (
+            "--method agfn-nlc --memory-size 0 --label-source teacher --lr-graph 1",
+            "--lr-graph has no effect with --memory-size 0, where alpha and beta rest",
+        ),
         ("--dataset digits --root /nope", "--root has no effect with --dataset digits"),
         ("--dataset mnist --root x --cache y", "--cache has no effect with --dataset mnist"),
         ("--dataset digits --skip-bad", "which has no rows or images to leave out"),
@@ -99,10 +159,12 @@ def test_an_option_without_effect_is_one_line_with_the_way_out(typed, said):
 @pytest.mark.parametrize(
     "typed",
     [
-        "--method baseline agfn --recipe best",
+        "--method baseline agfn --alpha 2 --samples 2",
+        "--propagation edges --graph-gradient sampled",
+        "--memory-size 100 --teacher-decay 0.5",
         "--method gce baseline --loss squared-error",
         "--dataset digits --noise-file list.txt --skip-bad",
-        "--method agfn --judges teacher --correct-at-most 0.2",
+        "--method agfn-nlc --label-source teacher --max-share 0.2",
         "--workers 8 --device auto --no-augment",
     ],
 )
@@ -130,7 +192,7 @@ def test_several_processes_have_a_span(monkeypatch):
 
 def test_a_saved_configuration_may_hold_options_of_other_methods(tmp_path):
     config = tmp_path / "config.json"
-    both = TrainOptions.for_dataset("digits", recipe="best", method=["baseline", "agfn"])
+    both = TrainOptions.for_dataset("digits", memory_size=9, method=["baseline", "agfn-nlc"])
     alone = parse_options(["--method", "baseline"])
     for options in (both, alone):
         options.save(config)
@@ -144,7 +206,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     **{field.name: (field.default,) for field in dataclasses.fields(TrainOptions)},
     "dataset": ("digits", "mnist", "ferplus", "rafdb", "folder"),
     "root": ("photos",),
-    "method": ("baseline", "gce", "threshold-gcn", ["agfn"]),
+    "plugin": (["my_module"],),
+    "method": ("baseline", "gce", "threshold-gcn", ["agfn"], "agfn-nlc"),
     "noise": (0.0, 0.3),
     "noise_file": ("list.txt",),
     "train_size": (100,),
@@ -158,11 +221,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "epochs": (1, 3, 90),
     "pretrain_epochs": (0, 5, 50),
     "warmup_epochs": (1, 50),
-    "recipe": ("paper", "best"),
-    "judges": ("nobody", "teacher", "both"),
-    "correct_at_most": (0.3, None),
-    "heads": ("graph", "alone"),
-    "graph_optimizer": ("adam",),
     "graph_span": ("local",),
     "seed": (3,),
     "device": ("cpu",),
@@ -170,9 +228,13 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "profile": (True,),
     "out": ("there",),
     "cache": ("here",),
-    **{name: (value,) for name, value in OTHER.items() if name not in ("heads", "correct_at_most")},
-    "memory": (0, 20),
-    "teacher": (0.0, 0.5),
+    **OTHER,
+    "propagation": ("edges", "tiles"),
+    "memory_size": (0, 20),
+    "teacher_decay": (0.0, 0.5),
+    "label_source": ("given", "teacher", "both"),
+    "max_share": (0.3,),
+    "classifier_inputs": ("graph", "single"),
 }
 
 

@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 
-from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.errors import InputError
+from pyg_agfn.methods import AGFNMethod, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.rivals import Objective
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
@@ -24,15 +23,16 @@ def begin(precision: str, descent: str = "alternate") -> CoordinateDescent:
     backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 16))
     edges = PoissonEdges(1.0, 0.2)
     model = AGFNClassifier(backbone, 3, num_features=16, hidden_channels=16, edges=edges)
-    return CoordinateDescent(
-        make_fabric(options), model, Objective(LOSSES["cross-entropy"]), options, num_steps=100
-    )
+    method = AGFNMethod(LOSSES["cross-entropy"], descent=descent)
+    method.setup(model, 30)
+    return CoordinateDescent(make_fabric(options), model, method, options, num_steps=100)
 
 
 def steps(descent: CoordinateDescent, tiny, count: int) -> list[float]:
     images, index = tiny.images[:30].float() / 128 - 1, torch.arange(30)
+    batch = TrainingBatch(images, tiny.labels[:30], index, {})
     torch.manual_seed(1)
-    return [descent.step(images, tiny.labels[:30], index, epoch=1)[0].item() for _ in range(count)]
+    return [descent.step(batch).loss.item() for _ in range(count)]
 
 
 def weights(descent: CoordinateDescent) -> dict[str, torch.Tensor]:
@@ -78,8 +78,8 @@ def test_a_step_whose_gradients_overflow_is_left_out(tiny):
 
 def test_a_checkpoint_has_the_scale(tiny, tmp_path):
     def state(descent: CoordinateDescent) -> TrainingState:
-        batches = Batches(tiny, 20, torch.device("cpu"), shuffle=True)
-        found = TrainingState(descent.model, descent, descent.objective, batches)
+        batches = tiny.batches(batch_size=20, device=torch.device("cpu"), shuffle=True)
+        found = TrainingState(descent.model, descent, descent.method, batches)
         found.begin_epoch(1)
         return found
 
@@ -105,8 +105,8 @@ def test_small_gradients_are_not_lost(tiny):
     gradients = {}
     for precision in ("fp32", "fp16"):
         descent = begin(precision)
-        criterion = descent.objective.criterion
-        descent.objective.criterion = lambda x, y, whole=criterion: 1e-7 * whole(x, y)
+        criterion = descent.method.criterion
+        descent.method.criterion = lambda x, y, whole=criterion: 1e-7 * whole(x, y)
         before = copy.deepcopy(descent.model.backbone).state_dict()
         for optimizer in descent.optimizers:
             optimizer.param_groups[0].update(lr=1e7, weight_decay=0.0, momentum=0.0)

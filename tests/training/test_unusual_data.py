@@ -75,7 +75,7 @@ def test_a_run_ends_with_numbers(kind, tiny):
 def test_a_rest_is_left_out_of_training_and_measured_all_the_same(tiny):
     data, device = tiny.subset(torch.arange(17)), torch.device("cpu")
     sizes = {
-        shuffled: [len(labels) for _, labels, _ in Batches(data, 8, device, shuffle=shuffled)]
+        shuffled: [len(batch.labels) for batch in Batches(data, 8, device, shuffle=shuffled)]
         for shuffled in (True, False)
     }
     assert sizes == {True: [8, 8], False: [8, 8, 1]}

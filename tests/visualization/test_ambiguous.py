@@ -2,7 +2,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pyg_agfn.run_folder import Answers
+from pyg_agfn.runs.folder import Answers
 from pyg_agfn.visualization.ambiguous import mean_margins, most_ambiguous, plot_ambiguous
 
 
@@ -26,7 +26,7 @@ def test_the_first_model_decides_which_images_are_ambiguous(answers):
     assert chosen[1].top_two["agfn"][0] == (0, pytest.approx(0.7))
     labels = Answers(answers["baseline"].logits, torch.tensor([2, 2, 2, 2]))
     again = most_ambiguous({"baseline": labels, "agfn": answers["agfn"]}, 2)
-    assert [image.index for image in again] == [1, 2]  # whatever the labels
+    assert [image.index for image in again] == [1, 2]  # the labels do not matter
 
 
 def test_margins_and_accuracy_are_of_the_chosen_images(answers):

@@ -6,7 +6,7 @@ from pyg_agfn.visualization.confusion import MOST_CLASSES, plot_confusion
 
 @pytest.mark.parametrize("title", ["a-long-run-name-" * 8, "n" * 120, "W" * 120])
 def test_a_long_title_is_whole(tmp_path, title):
-    """Nothing of it touches the edge of the picture."""
+    """No part of the matrix touches the edge of the picture."""
     path = tmp_path / "confusion.png"
     plot_confusion([[1, 2], [3, 4]], ["a", "b"], path, title)
     with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""Names in any script: drawn by an installed font, or by escapes, and said once."""
+"""Names in any script are drawn by an installed font, or as escapes with one message."""
 
 import warnings
 from pathlib import Path
@@ -47,7 +47,7 @@ def write_font(path: Path, family: str, characters: str) -> Path:
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A font that came after matplotlib had listed the fonts, and a file that is none."""
+    """A font installed after matplotlib made its list, and a file that is not a font."""
     path = write_font(tmp_path / "happy.ttf", "Happy Sans", HAPPY)
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     own = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]

@@ -31,7 +31,7 @@ def test_a_page_holds_names_as_text(rows, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
-    assert "{safe}" not in page  # Bokeh's way to say that a tooltip's text is HTML
+    assert "{safe}" not in page  # Bokeh marks the text of a tooltip as HTML by this
     start = page.index('<script type="application/json"')
     document = page[page.index(">", start) + 1 : page.index("</script>", start)]
     assert "alert(1)" in document
@@ -46,7 +46,7 @@ def test_pictures_show_names_as_text(rows, tmp_path):
 
 
 def names_drawn(monkeypatch, panel: Panel, data: ImageDataset) -> list[str]:
-    """The names of classes in a panel; none may hide another."""
+    """The names of classes in a panel. None may hide another."""
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
     plot_tsne([PanelRow("test images", data, [panel])], [Path("a.png")])

@@ -49,6 +49,32 @@ def estimate_issue_rate(posterior: Tensor, labels: Tensor) -> float | None:
         The share, 0 to 1, or None if less than 30 images have a posterior other than that all
         classes are as likely.
     """
+    found = _disagreements(posterior, labels)
+    if found is None:
+        return None
+    wrong, given = found
+    rate = _rate(wrong, given)
+    beyond = _share_beyond(given, given)
+    lead = 2 * rate * _share_beyond(wrong, given) - beyond
+    return float(beyond[lead.argmax()]) if lead.max() > 0 else 0.0
+
+
+def estimate_wrong_share(posterior: Tensor, labels: Tensor) -> float | None:
+    r"""The share of labels that are wrong, :math:`\hat{\rho}` of :func:`estimate_issue_rate`.
+
+    Shapes:
+        - **input:** :math:`(M, K)`, :math:`(M)`
+
+    Returns:
+        The share, 0 to 1, or None if less than 30 images have a posterior other than that all
+        classes are as likely.
+    """
+    found = _disagreements(posterior, labels)
+    return None if found is None else float(_rate(*found))
+
+
+def _disagreements(posterior: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """How strongly wrong labels disagree, and the given ones, each sorted; None of too few."""
     scores = disagreement(posterior.double())
     known = scores.amax(1) > 0
     scores, labels = scores[known], labels[known]
@@ -57,12 +83,13 @@ def estimate_issue_rate(posterior: Tensor, labels: Tensor) -> float | None:
     likeliest = F.one_hot(scores.argmin(1), scores.size(1)).bool()
     wrong = scores[~likeliest].sort().values
     given = scores.gather(1, labels.unsqueeze(1)).flatten().sort().values
+    return wrong, given
 
-    def share_beyond(values: Tensor, t: Tensor) -> Tensor:
-        return 1 - torch.searchsorted(values, t).double() / len(values)
 
+def _rate(wrong: Tensor, given: Tensor) -> Tensor:
     median = wrong[len(wrong) // 2].unsqueeze(0)
-    rate = (share_beyond(given, median) / share_beyond(wrong, median)).clamp(max=1)
-    beyond = share_beyond(given, given)
-    lead = 2 * rate * share_beyond(wrong, given) - beyond
-    return float(beyond[lead.argmax()]) if lead.max() > 0 else 0.0
+    return (_share_beyond(given, median) / _share_beyond(wrong, median)).clamp(max=1)
+
+
+def _share_beyond(values: Tensor, t: Tensor) -> Tensor:
+    return 1 - torch.searchsorted(values, t).double() / len(values)

@@ -1,0 +1,60 @@
+"""The audit as CSV: all labels by rank, and the corrected labels as a list for training."""
+
+import math
+from collections.abc import Iterable
+from os import PathLike
+
+from pyg_agfn.audit.label_audit import AuditRow, LabelAudit
+from pyg_agfn.csv_text import csv_row, on_one_line
+from pyg_agfn.errors import as_path
+from pyg_agfn.runs.json_files import write_whole
+
+#: Neighbours that have a column.
+NEIGHBORS = 3
+#: The columns of ``label_issues.csv``.
+COLUMNS = (*AuditRow._fields[:-1], *(f"neighbor_{i}" for i in range(1, NEIGHBORS + 1)))
+
+
+def write_issues(audit: LabelAudit, path: str | PathLike[str]) -> None:
+    """Writes a row a label, the likeliest wrong first, with the columns :data:`COLUMNS`.
+
+    A file that is there is replaced. A probability that is not known has an empty cell.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+
+    def cells(row: AuditRow) -> Iterable[object]:
+        neighbors = (*row.neighbors, *[""] * NEIGHBORS)[:NEIGHBORS]
+        for cell in (*row[:-1], *neighbors):
+            if isinstance(cell, float):
+                yield "" if math.isnan(cell) else f"{cell:.6g}"
+            else:
+                yield on_one_line(cell) if isinstance(cell, str) else cell
+
+    _write(path, [COLUMNS, *map(cells, audit.rows)])
+
+
+def write_cleaned(audit: LabelAudit, path: str | PathLike[str]) -> int:
+    """Writes ``path,label`` of every image, with the suggested label where the given is an issue.
+
+    ``--noise-file`` takes the list. It holds no name with a line break, with a blank at an end or
+    with bytes that are no UTF-8: such an image is left out, and keeps its label in training.
+
+    Returns:
+        How many images are left out.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    listed = [row for row in audit.rows if row.file.isprintable() and row.file == row.file.strip()]
+    labels = [row.suggested_label if row.is_issue else row.given_label for row in listed]
+    names = [row.file for row in listed]
+    _write(path, [("path", "label"), *zip(names, labels, strict=True)])
+    return len(audit.rows) - len(listed)
+
+
+def _write(path: str | PathLike[str], rows: Iterable[Iterable[object]]) -> None:
+    text = "".join(map(csv_row, rows))
+    # The bytes of a name that are no UTF-8 stay as they are.
+    write_whole(as_path(path, "path"), text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,138 @@
+"""Runs a table or a figure of the paper: what is finished stays, what was killed is done again."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyg_agfn.choices import CORRECTED, OLD_CORRECTED
+from pyg_agfn.cli import OneLineParser, flag_of, warn
+from pyg_agfn.errors import InputError
+from pyg_agfn.extras import require
+from pyg_agfn.plugins import import_plugins
+from pyg_agfn.registry import METHODS
+from pyg_agfn.reproduction.grid import QUICK, TARGETS, grid, quick, target_name
+from pyg_agfn.training.command_line import options_of, parse_given
+from pyg_agfn.training.option_uses import USES, refuse_without_effect
+
+
+def main() -> int:
+    """Runs what the command line asks for; returns 0, or 1 if a run failed."""
+    arguments, given = parse_arguments()
+    base = options_of(given, refuse=False)
+    if arguments.figure:
+        for package in ("matplotlib", "bokeh"):
+            require(package)
+    if arguments.quick:
+        base = quick(base)
+    every = grid(arguments.target, base, arguments.method, arguments.seeds, arguments.values)
+    if not every:
+        rows = ", ".join(TARGETS[arguments.target].rows)
+        raise InputError(f"--method: {arguments.target} compares {rows}, and none is chosen")
+    refuse_without_effect(every, arguments.training)
+    from pyg_agfn.commands.run_target import run_target
+
+    return run_target(arguments, base, every)
+
+
+def parse_arguments() -> tuple[argparse.Namespace, dict[str, Any]]:
+    """The grid's own options, and those that each training run is given."""
+    import_plugins()
+    parser = OneLineParser(
+        description=__doc__,
+        epilog="All options of train_pyg.py that the table does not set itself can be given too: "
+        "--root, --epochs, --lr, --precision, --device ...",
+        allow_abbrev=False,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--table", type=int, choices=(1, 2, 3, 4, 5))
+    which.add_argument("--figure", type=int, choices=(1, 3, 4, 5))
+    which.add_argument(
+        "--sweep",
+        nargs="*",
+        type=float,
+        metavar="LR",
+        help="every method at several learning rates (default: 0.02 0.05 0.1)",
+    )
+    which.add_argument("--ablation", action="store_true", help="agfn-nlc, part by part")
+    parser.add_argument(
+        "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
+    )
+    methods = tuple(METHODS)
+    parser.add_argument("--method", nargs="+", choices=methods, default=methods, type=_todays_name)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--noise-rates",
+        nargs="+",
+        type=float,
+        metavar="RATE",
+        help="table 2: shares of wrong labels in the place of 0.1 and 0.2",
+    )
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="every Nth run, from the Ith")
+    parser.add_argument("--quick", action="store_true", help="512 images, 2 epochs: a try-out")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the runs (default: runs/reproduce, with --quick runs/reproduce-quick)",
+    )
+    parser.add_argument("--results", type=Path, help="default: results.jsonl in --out")
+    parser.add_argument("--pictures", type=Path, help="folder (default: pictures in --out)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace figures of --pictures that are there"
+    )
+    parser.add_argument(
+        "--list", nargs="+", type=Path, default=[], help="tables 3, 4: lists of test images"
+    )
+    arguments, rest = parser.parse_known_args()
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        parser.error("not under torchrun: start the command several times, or give --shard")
+    sweep = arguments.sweep is not None
+    arguments.target = target_name(arguments.table, arguments.figure, sweep)
+    target = TARGETS[arguments.target]
+
+    if (arguments.target in ("table-3", "table-4")) != bool(arguments.list):
+        parser.error("tables 3 and 4, and no others, need --list with their lists of test images")
+    if arguments.noise_rates and "noise" not in target.any_of:
+        instead = "sets the noise itself" if "noise" in target.varied else "takes one, by --noise"
+        parser.error(f"--noise-rates: {arguments.target} {instead}")
+    for rate in arguments.noise_rates or ():
+        if not 0 < rate < 1:
+            parser.error(f"--noise-rates {rate:g}: must be above 0 and below 1")
+    if arguments.sweep and len(set(arguments.sweep)) < 2:
+        parser.error(f"--sweep {arguments.sweep[0]:g}: needs two learning rates or more")
+    for rate in arguments.sweep or ():
+        if not 0 < rate < float("inf"):
+            parser.error(f"--sweep {rate:g}: must be above 0 and finite")
+    given_values = {"noise": arguments.noise_rates, "lr": arguments.sweep}
+    arguments.values = {name: values for name, values in given_values.items() if values}
+    given = parse_given(rest)
+    arguments.training = [name for name in USES if name in given]
+    refuse_set(parser, {*target.sets, "seed", "noise_file"}, given, arguments.target)
+    if arguments.quick:
+        refuse_set(parser, {*QUICK, "train_size", "warmup_epochs"}, given, "--quick")
+    try:
+        index, count = map(int, arguments.shard.split("/"))
+    except ValueError:
+        index, count = 0, 0
+    if not 0 <= index < count:
+        parser.error(f"--shard {arguments.shard}: must be I/N with 0 <= I < N")
+    arguments.shard = (index, count)
+    folder = "reproduce-quick" if arguments.quick else "reproduce"
+    given["dataset"] = arguments.dataset or target.dataset
+    given["out"] = arguments.out or Path("runs") / folder
+    return arguments, given
+
+
+def _todays_name(method: str) -> str:
+    """A method by the name that it has now; warns of the old one."""
+    if method != OLD_CORRECTED:
+        return method
+    warn(f"--method {OLD_CORRECTED} is now --method {CORRECTED}")
+    return CORRECTED
+
+
+def refuse_set(parser: OneLineParser, own: set[str], given: Mapping[str, Any], setter: str) -> None:
+    """Stops where an option is given that something else sets."""
+    if refused := sorted(map(flag_of, own & given.keys())):
+        parser.error(f"{' '.join(refused)}: {setter} sets it itself")

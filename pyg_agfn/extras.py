@@ -1,0 +1,30 @@
+"""Packages that are no dependency but part of an extra: asked for where they are needed."""
+
+import importlib.util
+
+from pyg_agfn.errors import InputError
+
+#: What each package is for, and the extra that installs it.
+OPTIONAL = {
+    "matplotlib": ("pictures are drawn by matplotlib", "plots"),
+    "bokeh": ("pages are written by bokeh", "plots"),
+    "openTSNE": ("t-SNE of this many points is computed by openTSNE", "plots"),
+}
+
+
+def missing(package: str) -> str:
+    """What to say of a package that is not installed; empty if it is."""
+    if importlib.util.find_spec(package) is not None:
+        return ""
+    purpose, extra = OPTIONAL[package]
+    return f'{purpose}, which is not installed: pip install "pyg_agfn[{extra}]"'
+
+
+def require(package: str) -> None:
+    """Stops where a package is not installed.
+
+    Raises:
+        InputError: It is not; the line says which extra installs it.
+    """
+    if line := missing(package):
+        raise InputError(line)

@@ -1,0 +1,1 @@
+"""Run folders: how a trained model is kept and handed on."""

@@ -1,0 +1,176 @@
+"""What a model is: ``model.json`` of a run folder."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from torch import nn
+
+from pyg_agfn.choices import CUSTOM, MAX_PLUGINS, MAX_SIZE, SIDES
+from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
+from pyg_agfn.errors import InputError, printable
+from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.registry import BACKBONES, METHODS
+from pyg_agfn.runs.json_files import read_json
+
+FORMAT = 1
+
+#: Fields of ``model.json`` that older runs do not have.
+LATER = ("resize", "white_integer", "white_float", "own_transforms", "plugin")
+
+#: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
+NAMES_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that has to be known of a model to build it and to feed it.
+
+    Attributes:
+        method: What trained it, a name of :data:`pyg_agfn.registry.METHODS`.
+        backbone: A name of :data:`pyg_agfn.registry.BACKBONES`, or :data:`CUSTOM`.
+        classes: Names of the classes, in the logits' order.
+        channels: 1 for grey images, 3 for RGB.
+        height, width: Size of the images in pixels.
+        feature_dim: Size of the projected feature vectors.
+        batch_size: Images a training step, N of the graph.
+        samples: Graphs drawn of a mini-batch.
+        alpha, beta: Initial parameters of the Poisson graph.
+        threshold: Cosine above which ``threshold-gcn`` joins.
+        resize: How images of another shape were brought to this size.
+        white_integer, white_float: What was white in images of more than 8 bits; null: there were
+            none.
+        own_transforms: Whether the images were made by transforms of the user's own, so that image
+            files cannot be classified.
+        plugin: Modules outside the package that registered the method or the backbone. They are
+            named to the user, and never imported.
+        format: Version of the run folder.
+
+    Raises:
+        InputError: A height or width that no model is made for, or more classes, or longer names of
+            them, than a run folder keeps.
+    """
+
+    method: str
+    backbone: str
+    classes: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    feature_dim: int = 512
+    batch_size: int = 256
+    samples: int = 1
+    alpha: float = 1.0
+    beta: float = 0.0
+    threshold: float = 0.5
+    resize: Resize = "stretch"
+    white_integer: int | None = None
+    white_float: int | None = None
+    own_transforms: bool = False
+    plugin: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not SIDES[0] <= min(self.height, self.width) <= max(self.height, self.width) <= SIDES[1]:
+            raise InputError(
+                f"images of height {self.height} and width {self.width}: a model takes {SIDES[0]} "
+                f"to {SIDES[1]} pixels a side; --image-size brings them there"
+            )
+        # Said before a training: what is written must be what load_run reads.
+        if len(self.classes) > MAX_SIZE:
+            raise InputError(f"{len(self.classes):,} classes: a model takes at most {MAX_SIZE:,}")
+        size = sum(len(json.dumps(name)) for name in self.classes)
+        if size > NAMES_LIMIT // 2:
+            raise InputError(
+                f"the names of the {len(self.classes):,} classes take {size:,} bytes, where "
+                f"{NAMES_LIMIT // 2:,} are the most; shorten them"
+            )
+
+    @property
+    def white(self) -> White:
+        """What is white in images of more than 8 bits."""
+        return White(self.white_integer, self.white_float)
+
+    def build(self, backbone: nn.Module | None = None) -> BaselineClassifier:
+        """The model, with weights drawn from the global generator, the backbone's first.
+
+        Args:
+            backbone: The module itself, where it is no registered one.
+
+        Raises:
+            InputError: There is none, and it is no registered one.
+        """
+        if backbone is None and self.backbone == CUSTOM:
+            raise InputError(
+                "the backbone is a module of the user's own: load the run in Python, by "
+                "load_run(folder, backbone=module)"
+            )
+        return METHODS[self.method].build_model(self, backbone)
+
+
+def read_config(path: Path) -> ModelConfig:
+    content = read_json(path, NAMES_LIMIT)
+    if content.get("format") != FORMAT:
+        found = repr(content.get("format"))
+        raise InputError(
+            f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
+        )
+    fields = {field.name: field for field in dataclasses.fields(ModelConfig)}
+    # Runs of before these were saved had no choice.
+    content = {**{name: fields[name].default for name in LATER}, **content}
+    if set(content) != set(fields):
+        wrong = ", ".join(sorted(set(content) ^ set(fields)))
+        raise InputError(f"{path}: missing or unknown: {printable(wrong, 200)}")
+    sizes = ("height", "width", "feature_dim", "batch_size", "samples")
+    classes = content["classes"]
+    good = {
+        "method": content["method"] in METHODS,
+        "backbone": content["backbone"] in BACKBONES or content["backbone"] == CUSTOM,
+        "classes": isinstance(classes, list)
+        and 2 <= len(classes) <= MAX_SIZE
+        and all(isinstance(name, str) for name in classes)
+        and len(set(classes)) == len(classes),
+        "channels": content["channels"] in (1, 3) and is_size(content["channels"]),
+        "resize": content["resize"] in get_args(Resize),
+        "own_transforms": isinstance(content["own_transforms"], bool),
+        "white_integer": _is_white(content["white_integer"], WHITE_INTEGERS),
+        "white_float": _is_white(content["white_float"], WHITE_FLOATS),
+        **{name: is_size(content[name]) for name in sizes},
+        **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
+    }
+    plugin = content["plugin"]
+    good["plugin"] = (
+        isinstance(plugin, list | tuple)
+        and len(plugin) <= MAX_PLUGINS
+        and all(isinstance(module, str) for module in plugin)
+    )
+    for name, fits in good.items():
+        if fits:
+            continue
+        shown = printable(repr(content[name]), 80)
+        if name in ("method", "backbone") and good["plugin"] and plugin:
+            modules = " ".join(printable(module, 80) for module in plugin)
+            raise InputError(
+                f"{path}: {name} {shown} is not known: pass --plugin {modules} or import what it "
+                "names, if you trust it"
+            )
+        raise InputError(f"{path}: {name} cannot be {shown}")
+    try:
+        return ModelConfig(**{**content, "classes": tuple(classes), "plugin": tuple(plugin)})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIZE
+
+
+def _is_white(value: object, allowed: tuple[int, ...]) -> bool:
+    return value is None or (is_size(value) and value in allowed)
+
+
+def _is_number(value: object) -> bool:
+    # What a 32-bit float holds: weights do.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38

@@ -1,0 +1,91 @@
+"""Which values training options may have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_type_hints
+
+from pyg_agfn.choices import CUSTOM, MAX_SIZE, SIDES
+from pyg_agfn.cli import flag_of
+from pyg_agfn.errors import InputError
+from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
+from pyg_agfn.training.option_values import describe_type, fits, shown
+
+if TYPE_CHECKING:
+    from pyg_agfn.training.options import TrainOptions
+
+
+def check_options(options: TrainOptions) -> None:
+    """Stops at the first value that cannot be.
+
+    Raises:
+        InputError: A value of another type or out of its range; the message names the option.
+    """
+    hints = get_type_hints(type(options))
+
+    def check(good: bool, name: str, rule: str) -> None:
+        if not good:
+            value = shown(getattr(options, name), hints[name])
+            raise InputError(f"{flag_of(name)} must be {rule}, got {value}")
+
+    for name, hint in hints.items():
+        check(fits(getattr(options, name), hint), name, describe_type(hint))
+    check(bool(options.method), "method", "at least one method")
+    for name, values, registry in (
+        ("backbone", {options.backbone} - {CUSTOM}, BACKBONES),
+        ("dataset", {options.dataset} - {CUSTOM}, DATASETS),
+        ("method", {*options.method}, METHODS),
+    ):
+        check(values <= {*registry}, name, f"one of {', '.join(registry)}")
+    check(0 <= options.noise < 1, "noise", "at least 0 and below 1")
+    check(-1 <= options.threshold <= 1, "threshold", "a cosine, -1 to 1")
+    check(0 <= options.teacher_decay < 1, "teacher_decay", "at least 0 and below 1")
+    check(0 <= options.memory_size <= MAX_SIZE, "memory_size", f"0 to {MAX_SIZE}")
+    if options.label_source in ("neighbors", "both") and not options.memory_size:
+        raise InputError(
+            f"label_source {options.label_source!r} needs --memory-size, where neighbours are "
+            "found; 'teacher' or 'given' needs none"
+        )
+    share = options.max_share
+    check(share is None or 0 <= share <= 1, "max_share", "a share, 0 to 1")
+    check(0 <= options.momentum < 1, "momentum", "at least 0 and below 1")
+    for name in ("epochs", "samples", "feature_dim", "eval_draws", "bank_size"):
+        check(getattr(options, name) >= 1, name, "at least 1")
+    for name in ("samples", "feature_dim", "bank_size", "batch_size", "eval_draws"):
+        check(getattr(options, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
+    for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
+        check(getattr(options, name) >= 0, name, "at least 0")
+    for name in ("workers", "checkpoint_seconds"):
+        check(getattr(options, name) >= 0, name, "at least 0")
+    check(
+        options.batch_size >= 2,
+        "batch_size",
+        "at least 2 (batch normalization cannot train on one image)",
+    )
+    check(
+        options.image_size is None or SIDES[0] <= options.image_size <= SIDES[1],
+        "image_size",
+        f"{SIDES[0]} to {SIDES[1]} pixels",
+    )
+    if options.resize != "stretch" and options.image_size is None:
+        raise InputError(f"--resize {options.resize} needs --image-size, the side in pixels")
+    check(options.train_size is None or options.train_size >= 2, "train_size", "at least 2 images")
+    check(
+        options.warmup_epochs < options.epochs, "warmup_epochs", f"below --epochs {options.epochs}"
+    )
+    if options.pretrain_epochs >= options.epochs and any(
+        METHODS[name].joins_images for name in options.method
+    ):
+        raise InputError(
+            f"--pretrain-epochs {options.pretrain_epochs} leaves none of --epochs {options.epochs} "
+            "for the graph: give fewer, or more --epochs"
+        )
+    if options.dataset != CUSTOM:
+        reader = DATASETS[options.dataset]
+        splits = " or ".join(reader.splits)
+        check(options.eval_split in reader.splits, "eval_split", f"{splits} with {options.dataset}")
+        if "label_mode" not in reader.options:
+            check(options.label_mode == "plurality", "label_mode", "left out (it has no votes)")
+        if reader.needs_root and options.root is None:
+            raise InputError(f"--dataset {options.dataset} needs --root, the folder of its files")
+    if options.noise and options.noise_file:
+        raise InputError("--noise and --noise-file both say which labels are wrong: give one")

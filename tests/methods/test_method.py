@@ -1,0 +1,95 @@
+"""What all registered methods have in common."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from method_steps import set_up, step
+
+from pyg_agfn.methods import (
+    AGFNMethod,
+    CenterLoss,
+    ErasingAttention,
+    GraphMethod,
+    Method,
+    SelfCure,
+    generalized_cross_entropy,
+    label_smoothing,
+)
+from pyg_agfn.registry import METHODS
+from pyg_agfn.runs.model_config import ModelConfig
+from pyg_agfn.training import TrainOptions
+from pyg_agfn.training.losses import LOSSES
+
+
+def config(method: str) -> ModelConfig:
+    return ModelConfig(method, "small-cnn", ("a", "b", "c"), 1, 8, 8, feature_dim=16)
+
+
+def make(name: str, **given) -> Method:
+    options = TrainOptions.for_dataset("digits", method=name, **given).for_method(name)
+    return METHODS[name].from_options(options, LOSSES["cross-entropy"])
+
+
+def test_the_published_settings_are_the_defaults():
+    """Those of the authors' code where there is one; the source is in each docstring."""
+    center = make("center-loss")
+    assert (type(center), center.weight, center.rate) == (CenterLoss, 0.008, 0.5)
+    cure = make("scn")
+    assert type(cure) is SelfCure
+    assert (cure.high_share, cure.rank_margin) == (0.7, 0.15)
+    assert (cure.relabel_margin, cure.relabel_epoch) == (0.2, 10)
+    attention = make("eac")
+    assert (type(attention), attention.weight) == (ErasingAttention, 5.0)
+    logits, labels = torch.randn(6, 4), torch.arange(6) % 4
+    for name, reference in {
+        "label-smoothing": label_smoothing(logits, labels, epsilon=0.1),
+        "gce": generalized_cross_entropy(logits, labels, q=0.7),
+        "baseline": F.cross_entropy(logits, labels),
+        "agfn": F.cross_entropy(logits, labels),
+    }.items():
+        assert make(name).criterion(logits, labels) == reference
+    nlc = make("agfn-nlc")
+    assert (nlc.teacher_decay, nlc.memory_size) == (0.99, 4096)
+    assert (nlc.label_source, nlc.max_share, nlc.classifier_inputs) == ("neighbors", None, "single")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_trains_the_model_and_is_what_it_was_after_its_state_is_loaded(name, batch):
+    images, labels, index = batch
+    torch.manual_seed(0)
+    method = set_up(make(name), METHODS[name].build_model(config(name)))
+    views = {view: images.flip(-1) for view in method.views}
+    for epoch in (1, 30):
+        out = step(method, images, labels, index, epoch, **views)
+        assert out.loss.shape == ()
+        assert out.logits.shape == (12, 3)
+        assert out.targets.shape == (12,)
+        assert (out.graph_loss is None) or method.uses_graph(epoch)
+        out.loss.backward()
+    trained = [p.grad for n, p in method.model.named_parameters() if ".edges." not in n]
+    assert all(gradient is not None for gradient in trained)
+
+    other = set_up(make(name), METHODS[name].build_model(config(name)))
+    other.model.load_state_dict(method.model.state_dict())
+    other.load_state_dict({k: v.clone() for k, v in method.state_dict().items()})
+    found = []
+    for each in (method, other):
+        torch.manual_seed(7)
+        found.append(step(each, images, labels, index - 20, 30, **views))
+    assert torch.equal(found[0].logits, found[1].logits)
+    assert torch.equal(found[0].loss, found[1].loss)
+    assert other.inference_model().state_dict().keys() == method.model.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_says_whether_its_answers_join_the_images(name):
+    method = make(name)
+    assert method.joins_images == isinstance(method, GraphMethod)
+    assert method.uses_graph(1) is False  # pre-training
+    assert method.uses_graph(40) == method.joins_images
+    assert method.color.startswith("#")
+
+
+def test_only_a_model_with_a_graph_is_trained_over_a_graph():
+    with pytest.raises(TypeError, match="agfn trains an AGFNClassifier, got BaselineClassifier"):
+        AGFNMethod().setup(METHODS["baseline"].build_model(config("baseline")), 5)

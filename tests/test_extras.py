@@ -1,0 +1,16 @@
+import pytest
+
+from pyg_agfn import extras
+from pyg_agfn.errors import InputError
+
+
+def test_what_is_installed_is_not_missing():
+    assert extras.missing("matplotlib") == ""
+    extras.require("matplotlib")
+
+
+def test_what_is_not_installed_is_a_line_that_says_the_extra(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for package in extras.OPTIONAL:
+        with pytest.raises(InputError, match=r'not installed: pip install "pyg_agfn\[plots\]"$'):
+            extras.require(package)

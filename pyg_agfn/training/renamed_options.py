@@ -11,13 +11,13 @@ from pyg_agfn.errors import InputError, printable
 RENAMED = {
     "teacher": "teacher_decay",
     "memory": "memory_size",
-    "judges": "label_source",  # former name
+    "judges": "label_source",
     "correct_at_most": "max_share",
     "heads": "classifier_inputs",
 }
 #: Today's values of these options by the old ones.
 RENAMED_VALUES: dict[str, dict[str, str]] = {
-    "judges": {"nobody": "given", "neighbours": "neighbors"},  # former name
+    "judges": {"nobody": "given", "neighbours": "neighbors"},
     "heads": {"alone": "single"},
 }
 #: Old names of options; ``recipe`` has no new one.

@@ -97,7 +97,7 @@ def test_what_is_hidden_is_taken_and_not_listed():
 
 def test_an_old_flag_works_and_is_a_line_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["scripts/train_pyg.py"])
-    typed = ["--recipe", "best", "--memory", "9", "--judges", "neighbours"]  # former name
+    typed = ["--recipe", "best", "--memory", "9", "--judges", "neighbours"]
     given = parse_given(typed)
     assert given == {
         "method": ("baseline", "agfn-nlc"),
@@ -106,7 +106,7 @@ def test_an_old_flag_works_and_is_a_line_on_stderr(capsys, monkeypatch):
     }
     assert capsys.readouterr().err.splitlines() == [
         "train_pyg.py: --memory is now --memory-size",
-        "train_pyg.py: --judges neighbours is now --label-source neighbors",  # former name
+        "train_pyg.py: --judges neighbours is now --label-source neighbors",
         "train_pyg.py: --recipe best is now --method agfn-nlc",
     ]
 

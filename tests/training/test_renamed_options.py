@@ -11,7 +11,7 @@ OLD_PAPER = {
     "recipe": "paper",
     "teacher": 0.0,
     "memory": 0,
-    "judges": "nobody",  # former name
+    "judges": "nobody",
     "correct_at_most": 1.0,
     "heads": "graph",
     "graph_optimizer": "sgd",
@@ -24,7 +24,7 @@ OLD_BEST = {
     "recipe": "best",
     "teacher": 0.99,
     "memory": 4096,
-    "judges": "neighbours",  # former name
+    "judges": "neighbours",
     "correct_at_most": None,
     "heads": "alone",
     "graph_optimizer": "adam",
@@ -74,7 +74,7 @@ def test_the_papers_recipe_alone_is_of_the_methods_of_its_time():
         ({"recipe": "best"}, "--recipe best is now --method agfn-nlc"),
         ({"recipe": "paper"}, "--recipe paper is now --method agfn"),
         ({"correct_at_most": 0.1}, "--correct-at-most is now --max-share"),
-        ({"judges": "nobody"}, "--judges nobody is now --label-source given"),  # former name
+        ({"judges": "nobody"}, "--judges nobody is now --label-source given"),
         ({"heads": "graph"}, "--heads is now --classifier-inputs"),
         ({"method": ("agfn-best",)}, "--method agfn-best is now --method agfn-nlc"),
     ],
@@ -84,11 +84,11 @@ def test_a_line_says_the_new_name(given, line):
 
 
 def test_several_old_names_have_a_line_each():
-    old = {"recipe": "best", "teacher": 0.9, "judges": "neighbours"}  # former name
+    old = {"recipe": "best", "teacher": 0.9, "judges": "neighbours"}
     _, lines = translate(old)
     assert lines == [
         "--teacher is now --teacher-decay",
-        "--judges neighbours is now --label-source neighbors",  # former name
+        "--judges neighbours is now --label-source neighbors",
         "--recipe best is now --method agfn-nlc",
     ]
 
@@ -135,5 +135,5 @@ def test_an_unknown_recipe_is_refused():
 
 @pytest.mark.parametrize("value", [None, 3, {}, [[]], {"a": []}])
 def test_values_of_any_type_are_passed_on(value):
-    options, _ = translate({"judges": value, "method": value})  # former name
+    options, _ = translate({"judges": value, "method": value})
     assert (options["label_source"], options["method"]) == (value, value)

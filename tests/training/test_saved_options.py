@@ -38,7 +38,7 @@ OLD: dict[str, Any] = {
     "recipe": "paper",
     "teacher": 0.0,
     "memory": 0,
-    "judges": "nobody",  # former name
+    "judges": "nobody",
     "correct_at_most": 1.0,
     "heads": "graph",
     "graph_optimizer": "sgd",
@@ -67,7 +67,7 @@ BEST = {
     "recipe": "best",
     "teacher": 0.99,
     "memory": 4096,
-    "judges": "neighbours",  # former name
+    "judges": "neighbours",
     "correct_at_most": None,
     "heads": "alone",
     "graph_optimizer": "adam",
@@ -130,7 +130,7 @@ def test_an_old_configuration_of_the_best_recipe_is_the_run_of_a_method(write):
 
 
 def test_an_old_configuration_of_parts_is_the_run_of_a_method_with_these(write):
-    parts = {"method": ["agfn"], "teacher": 0.9, "judges": "teacher"}  # former name
+    parts = {"method": ["agfn"], "teacher": 0.9, "judges": "teacher"}
     options = load_options(write({**OLD, **parts}))
     assert options == TrainOptions.for_dataset(
         "digits",

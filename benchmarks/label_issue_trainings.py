@@ -40,6 +40,10 @@ class Recorder:
         self.shape = (epochs, images)
         self.found: Arrays = {}
         self.sums: Arrays = {}
+        self.corrector: NeighborLabelCorrection | None = None
+
+    def __deepcopy__(self, memo: object) -> "Recorder":
+        return self  # a training works on a copy of its method, and records here all the same
 
     def add(self, name: str, epoch: int, index: Tensor, values: Tensor) -> None:
         """Keeps a batch's values."""
@@ -87,6 +91,7 @@ class RecordedCorrection(NeighborCorrection):
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         super().setup(model, num_images)
         assert self.corrector is not None
+        self.recorder.corrector = self.corrector
         self.corrector.register_forward_hook(self._record)
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
@@ -145,14 +150,14 @@ def correction_arrays(options: TrainOptions, data: ImageDataset) -> Arrays:
         model = result.model
         assert isinstance(model, AGFNClassifier)
         assert result.train_answers is not None
-        assert method.corrector is not None
+        assert method.recorder.corrector is not None
     with measured("neighbors", arrays), torch.no_grad():
         features = model.agfn.projector(features_of(result, data))
         given = F.one_hot(data.labels, data.num_classes).float()
         arrays["neighbors_given"] = edge_posterior(model.agfn.edges, features, data.labels, given)
     answers = result.train_answers.logits.softmax(1)
     arrays["neighbors_answers"] = edge_posterior(model.agfn.edges, features, data.labels, answers)
-    rates = method.corrector.noise_rates
+    rates = method.recorder.corrector.noise_rates
     return arrays | {
         "correction": answers,
         "correction_features": features.half(),

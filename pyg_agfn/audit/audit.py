@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_agfn.audit.check_input import as_tensor, check_share, texts
+from pyg_agfn.audit.check_input import as_tensor, check_each_probability, check_share, texts
 from pyg_agfn.audit.interval import share_and_interval
 from pyg_agfn.audit.label_audit import AuditRow, LabelAudit, NearDuplicate, no_pixels
 from pyg_agfn.audit.near_duplicates import find_near_duplicates
@@ -25,6 +25,7 @@ def audit_labels(
     labels: Any,
     features: Any = None,
     probabilities: Any = None,
+    epoch_probability: Any = None,
     names: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     share: float | None = None,
@@ -45,6 +46,9 @@ def audit_labels(
         labels: Labels as given, 0 to K - 1.
         features: Of each image.
         probabilities: Of the classes, by a model; rows sum to 1.
+        epoch_probability: Mean over the epochs of a training of the probability of the given
+            label, which is low for wrong labels even where they are memorized in the end; NaN
+            where it is not known. The score is the mean of it and of the model's.
         names: What the images are called. (default: their positions)
         classes: Names of the classes. (default: their numbers)
         share: Share of the labels that counts as wrong. (default: an estimate,
@@ -56,7 +60,7 @@ def audit_labels(
 
     Shapes:
         - **input:** labels :math:`(N)`, features :math:`(N, F)`, probabilities :math:`(N, K)`,
-          appearance :math:`(N, A)`
+          epoch_probability :math:`(N)`, appearance :math:`(N, A)`
 
     Raises:
         InputError: Arrays that are none or do not fit each other, neither features nor
@@ -73,6 +77,9 @@ def audit_labels(
     if share is not None:
         check_share(share)
     model = None if probabilities is None else as_tensor(probabilities)
+    over_epochs = None
+    if epoch_probability is not None:
+        over_epochs = check_each_probability(as_tensor(epoch_probability), labels.numel())
     num_classes = _num_classes(labels, model, classes)
     if model is not None:
         label_issue_scores(model, labels)  # checks both
@@ -91,19 +98,26 @@ def audit_labels(
     source = posterior if posterior is not None else model
     assert source is not None
     rate, interval = share_and_interval(labels, posterior, model, share)
-    scores = calibrate_scores(combine_scores(model, posterior, labels), rate)
+    scores = calibrate_scores(combine_scores(model, posterior, labels, over_epochs), rate)
     suggested = (model if model is not None else source).argmax(1)
     order = scores.argsort(descending=True, stable=True)
     is_issue = torch.zeros(len(labels), dtype=torch.bool)
     is_issue[order[: round(rate * len(labels))]] = True
     is_issue &= suggested != labels  # no other label is suggested of these
     nearest = None if found is None else found.nearest.cpu()
-    columns = (labels, suggested, scores, is_issue, _own(model, labels), _own(posterior, labels))
+    unknown = torch.full((len(labels),), torch.nan)
+    columns = (
+        labels,
+        suggested,
+        scores,
+        is_issue,
+        _own(model, labels),
+        unknown if over_epochs is None else over_epochs,
+        _own(posterior, labels),
+    )
     rows = [
-        AuditRow(
-            rank, names[i], classes[given], classes[likeliest], score, issue, own, near, trusted
-        )
-        for rank, (i, given, likeliest, score, issue, own, near, trusted) in enumerate(
+        AuditRow(rank, names[i], classes[given], classes[likeliest], *found)
+        for rank, (i, given, likeliest, *found) in enumerate(
             zip(
                 order.tolist(),
                 *(column[order].tolist() for column in columns),

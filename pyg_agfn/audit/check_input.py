@@ -50,3 +50,19 @@ def check_share(share: float) -> None:
 def as_tensor(values: object) -> Tensor:
     """An array or a tensor, as a tensor on the CPU without a gradient."""
     return torch.as_tensor(values).detach().cpu()
+
+
+def check_each_probability(values: Tensor, count: int) -> Tensor:
+    """Refuses what is not one probability, or NaN for an unknown one, for each image.
+
+    Raises:
+        InputError: It is something else; the line names the image.
+    """
+    if values.shape != (count,) or not values.is_floating_point():
+        found = f"{values.dtype} of shape {tuple(values.shape)}"
+        raise InputError(f"epoch_probability must be floats of shape ({count},), got {found}")
+    bad = ~(values.isnan() | ((values >= 0) & (values <= 1.001)))
+    if bad.any():
+        row = int(bad.int().argmax())
+        raise InputError(f"epoch_probability must be 0 to 1, got {values[row]:.6g} of image {row}")
+    return values

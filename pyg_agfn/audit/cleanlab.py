@@ -32,11 +32,21 @@ class CleanlabIssues(NamedTuple):
 
 
 def to_cleanlab(audit: LabelAudit) -> CleanlabIssues:
-    """The audit in cleanlab's forms. Self-confidence is the model's, or else the neighbours'."""
+    """The audit in cleanlab's forms.
+
+    Label quality is the probability of the given label that the audit ranks by: the mean of the
+    trained model's and of that over the epochs where both are known, the neighbours' where none is.
+    """
     place = {name: i for i, name in enumerate(audit.classes)}
     order = np.array(audit.index, dtype=int)
-    own = np.array([row.model_probability for row in audit.rows])
-    own = np.where(np.isnan(own), [row.neighbor_probability for row in audit.rows], own)
+    known = np.array([(row.model_probability, row.epoch_probability) for row in audit.rows])
+    known = known.reshape(len(audit.rows), 2)
+    count = (~np.isnan(known)).sum(1)
+    own = np.where(
+        count > 0,
+        np.nansum(known, 1) / np.maximum(count, 1),
+        [row.neighbor_probability for row in audit.rows],
+    )
     columns = {
         "is_label_issue": np.array([row.is_issue for row in audit.rows], dtype=bool),
         "label_quality": own,
@@ -93,6 +103,7 @@ def from_cleanlab(
             1 - float(quality[i]),
             bool(is_issue[i]),
             float(quality[i]),
+            float("nan"),
             float("nan"),
             (),
         )

@@ -31,6 +31,8 @@ class AuditRow(NamedTuple):
         score: Probability that the given label is wrong.
         is_issue: Whether it is among the labels that are counted as wrong.
         model_probability: The model's, of the given label; NaN without a model.
+        epoch_probability: The network's mean over the epochs of its training, of the given label;
+            NaN where it is not known.
         neighbor_probability: The neighbours', of the given label; NaN without features.
         neighbors: The nearest training images whose labels are no issues, three at most.
     """
@@ -42,6 +44,7 @@ class AuditRow(NamedTuple):
     score: float
     is_issue: bool
     model_probability: float
+    epoch_probability: float
     neighbor_probability: float
     neighbors: tuple[str, ...]
 

@@ -1,7 +1,8 @@
-"""How likely each given label is wrong: by a model, by neighbours, by both, and calibrated.
+"""How likely each given label is wrong: by a model, its training or neighbours, and calibrated.
 
-Source: ranking by the probability of the given label (self-confidence), Northcutt, Jiang, Chuang,
-*Confident Learning: Estimating Uncertainty in Dataset Labels*, JAIR 2021, Section 3.
+Sources: ranking by the probability of the given label (self-confidence), Northcutt, Jiang, Chuang,
+*Confident Learning: Estimating Uncertainty in Dataset Labels*, JAIR 2021, Section 3; its mean over
+the epochs of a training, Swayamdipta et al., *Dataset Cartography*, EMNLP 2020, Section 2.
 """
 
 import torch
@@ -49,23 +50,42 @@ def neighbor_label_scores(
 
 
 def combine_scores(
-    probabilities: Tensor | None, posterior: Tensor | None, labels: Tensor
+    probabilities: Tensor | None,
+    posterior: Tensor | None,
+    labels: Tensor,
+    epoch_probability: Tensor | None = None,
 ) -> Tensor:
-    r"""The score by which labels are ranked: the model's where there is one, else the neighbours'.
+    r"""The score by which labels are ranked, from all that is known of them.
+
+    With a model and its training it is
+
+    .. math::
+        s_i = 1 - \frac{1}{2} \left( p_{i, y_i} + \hat{\mu}_i \right) ,
+
+    of the trained model's probability and the mean of the network's over the epochs. Where one of
+    the two is not known it is the other; without both it is the neighbours'.
+    ``docs/label_issues.md`` compares it with other scores.
 
     Args:
         probabilities (Tensor, optional): Of the classes, by a model.
         posterior (Tensor, optional): Label distribution of the neighbours.
         labels (Tensor): Labels as given.
+        epoch_probability (Tensor, optional): :math:`\hat{\mu}`, the mean over the epochs of a
+            training of the probability of the given label; NaN where it is not known.
 
     Shapes:
-        - **input:** :math:`(N, K)`, :math:`(N, K)`, :math:`(N)`
+        - **input:** :math:`(N, K)`, :math:`(N, K)`, :math:`(N)`, :math:`(N)`
         - **output:** :math:`(N)`, 0 to 1
     """
     source = probabilities if probabilities is not None else posterior
     if source is None:
         raise ValueError("probabilities or posterior are needed")
-    return label_issue_scores(source, labels)
+    scores = label_issue_scores(source, labels)
+    if epoch_probability is None:
+        return scores
+    over_epochs = (1 - epoch_probability).clamp(0, 1).to(scores.dtype)
+    both = over_epochs if probabilities is None else (scores + over_epochs) / 2
+    return torch.where(over_epochs.isnan(), scores, both)
 
 
 def calibrate_scores(scores: Tensor, share: float) -> Tensor:

@@ -3,15 +3,16 @@
 Nothing is unpickled and no module is imported, so a folder from an untrusted source cannot run
 code, and it takes no more memory than its files and the limits below say (``SECURITY.md``).
 
-======================  ========================================================================
-``model.json``          what the model is (:class:`ModelConfig`): method, backbone, classes, size
-``model.safetensors``   its weights
-``bank.safetensors``    graph methods: the references' projected features, images and labels
-``bank.json``           their names, and the batch size that their edges are scaled to
-``answers.safetensors`` the bank protocol's logits of the test images, and their true labels
-``metrics.json``        what was measured; written last, so where it is the run was finished
-``config.json``         the options of the training run
-======================  ========================================================================
+=================================  =================================================================
+``model.json``                     what the model is (:class:`ModelConfig`)
+``model.safetensors``              its weights
+``bank.safetensors``               graph methods: projected features, images and labels
+``bank.json``                      their names, and the batch size that their edges are scaled to
+``answers.safetensors``            the bank protocol's logits of the test images, their true labels
+``training_dynamics.safetensors``  what the network said of each training label
+``metrics.json``                   what was measured; written last, so the run was finished
+``config.json``                    the options of the training run
+=================================  =================================================================
 """
 
 import copy

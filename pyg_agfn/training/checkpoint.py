@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyg_agfn.datasets.image_batch import ImageBatches
 from pyg_agfn.errors import InputError
-from pyg_agfn.methods.method import Method, StepOutput
+from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.runs.files import (
     TensorSpec,
@@ -29,6 +29,7 @@ from pyg_agfn.training.checkpoint_schema import (
 )
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 
 FILE = "checkpoint.safetensors"
 
@@ -50,6 +51,7 @@ class TrainingState:
         descent: Optimizers and schedule.
         method: What it keeps from step to step.
         batches: Order and augmentation, and which batches of the pass are done.
+        dynamics: What the network said of each label so far.
         totals: Of the epoch, on the device: steps, sum of their losses, right answers, answers.
         epoch: Being trained, from 1.
         seconds: What the epoch took so far.
@@ -61,6 +63,7 @@ class TrainingState:
     descent: CoordinateDescent
     method: Method
     batches: ImageBatches
+    dynamics: TrainingDynamics
     totals: dict[str, Tensor] = field(default_factory=dict)
     epoch: int = 1
     seconds: float = 0.0
@@ -79,8 +82,9 @@ class TrainingState:
             },
         }
 
-    def count(self, out: StepOutput) -> None:
+    def count(self, batch: TrainingBatch, out: StepOutput) -> None:
         """Adds a step to the totals, without waiting for the device."""
+        self.dynamics.add(batch, out)
         self.totals["steps"] += 1
         self.totals["loss"] += out.loss
         self.totals["correct"] += (out.logits.argmax(1) == out.targets).sum()
@@ -158,6 +162,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         "best": state.best,
         "batches": state.batches.state_dict(),
         "totals": state.totals,
+        "dynamics": state.dynamics.state_dict(),
         "generator": {"cpu": torch.get_rng_state()},
     }
     if state.batches.device.type == "cuda":
@@ -170,6 +175,8 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
     expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
+    if not any(name.startswith("dynamics.") for name in found):  # by a version before 0.3
+        expected = {k: v for k, v in expected.items() if not k.startswith("dynamics.")}
     if any(name.startswith("best.") for name in found):
         best = state.method.inference_model().state_dict()
         expected |= {f"best.{name}": spec_of(tensor) for name, tensor in best.items()}
@@ -207,6 +214,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     restore_schedule(state.descent.schedule, facts["schedule"], steps)
     restore_scaler(state.descent.scaler, facts.get("scaler", {}))
     state.method.load_state_dict(part("objective"))
+    state.dynamics.load_state_dict(part("dynamics"))
     state.best = part("best")
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}

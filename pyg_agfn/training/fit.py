@@ -31,6 +31,7 @@ from pyg_agfn.training.profile import StepProfile, profile_steps
 from pyg_agfn.training.progress import epoch_line, progress_bar
 from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.training.saver import Saver
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 from pyg_agfn.transforms import PoissonEdges
 
 
@@ -153,6 +154,7 @@ def fit(
         measured.answers,
         measured.train_answers,
         train,
+        state.dynamics,
     )
 
 
@@ -209,7 +211,8 @@ def _begin(
     )
     num_steps = options.epochs * len(batches)
     descent = CoordinateDescent(fabric, method.model, method, options, num_steps)
-    state = TrainingState(method.model, descent, method, batches)
+    dynamics = TrainingDynamics(len(train), train.fingerprint(), fabric.device)
+    state = TrainingState(method.model, descent, method, batches, dynamics)
     state.begin_epoch(1)
     return state
 
@@ -269,10 +272,9 @@ def _train_epoch(
     before, start, first = state.seconds, time.perf_counter(), state.batches.done
     shown = start
     for batch in state.batches:
-        out = state.descent.step(
-            TrainingBatch(batch.images, batch.labels, batch.index, batch.views, state.epoch)
-        )
-        state.count(out)
+        seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, state.epoch)
+        out = state.descent.step(seen)
+        state.count(seen, out)
         now = time.perf_counter()
         state.seconds = before + now - start
         saver.after_step(out.loss, batch.index)

@@ -28,6 +28,7 @@ from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import autocast
 from pyg_agfn.training.run_audit import audit_model
 from pyg_agfn.training.saved_options import load_options
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 
 
 @dataclass
@@ -44,6 +45,8 @@ class TrainingResult:
         answers: Logits of the test images; None where there were none.
         train_answers: Logits and given labels of the training images, in order; None once loaded.
         train: The training images; None once loaded.
+        dynamics: What the network said of each training label while it was trained; None of a run
+            that has kept nothing of it.
     """
 
     config: ModelConfig
@@ -55,6 +58,7 @@ class TrainingResult:
     answers: Answers | None = None
     train_answers: Answers | None = None
     train: TrainingData | None = None
+    dynamics: TrainingDynamics | None = None
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -127,8 +131,9 @@ class TrainingResult:
     def label_issues(self, data: DataLike | None = None, share: float | None = None) -> LabelAudit:
         """Training images by how likely their given label is wrong, the likeliest first.
 
-        The score is 1 minus the probability that the trained model gives the label, calibrated to
-        the share of wrong labels.
+        The score is 1 minus the probability of the label, the mean of the trained model's and of
+        what the network answered over the epochs, calibrated to the share of wrong labels. The
+        latter is known of the images and labels of the training alone.
 
         Args:
             data: Labelled images; those of the training if not given.
@@ -144,8 +149,9 @@ class TrainingResult:
         if images is None:
             raise InputError("a loaded result has no training images: give them to label_issues()")
         options = self.options or TrainOptions(batch_size=self.config.batch_size)
+        known = None if self.dynamics is None else self.dynamics.of(images.fingerprint())
         return audit_model(
-            self.model, images, options, self.config.classes, share, self._autocast()
+            self.model, images, options, self.config.classes, known, share, self._autocast()
         )
 
     @property
@@ -196,6 +202,8 @@ class TrainingResult:
         save_model(folder, self.config, self.model, self.references)
         if self.answers is not None:
             save_answers(folder, self.answers)
+        if self.dynamics is not None:
+            self.dynamics.save(folder)
         write_json(folder / "metrics.json", self.metrics)
 
     def draw_learning_curve(self, path: Path) -> None:
@@ -227,7 +235,8 @@ class TrainingResult:
         options = load_options(config) if config.exists() else None
         if options is not None and isinstance(run.model, AGFNClassifier):
             run.model.agfn.propagation = options.propagation
-        return cls(run.config, run.model, run.references, options, found)
+        dynamics = TrainingDynamics.load(folder)
+        return cls(run.config, run.model, run.references, options, found, dynamics=dynamics)
 
     def __repr__(self) -> str:
         label = run_label(self.config.method, self.metrics.get("recipe"))

@@ -17,6 +17,7 @@ from pyg_agfn.runs.folder import Run
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.setup import make_fabric
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 
 
 def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudit:
@@ -28,7 +29,7 @@ def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudi
         train: Its training images.
 
     Raises:
-        InputError: They are too few, or of one class.
+        InputError: They are too few, or of one class, or a file of the run is broken.
     """
     fabric = make_fabric(options)
     # In training's layout, whose sums a GPU may round otherwise.
@@ -36,7 +37,11 @@ def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudi
     model = run.model.to(device=fabric.device, memory_format=layout)  # type: ignore[call-overload]
     if isinstance(model, AGFNClassifier):
         model.agfn.propagation = options.propagation
-    return audit_model(model, train, options, run.config.classes, precision=fabric.autocast())
+    dynamics = TrainingDynamics.load(run.folder)
+    known = None if dynamics is None else dynamics.of(train.fingerprint())
+    return audit_model(
+        model, train, options, run.config.classes, known, precision=fabric.autocast()
+    )
 
 
 @torch.no_grad()
@@ -45,6 +50,7 @@ def audit_model(
     train: TrainingData,
     options: TrainOptions,
     classes: Sequence[str],
+    epoch_probability: Tensor | None = None,
     share: float | None = None,
     precision: AbstractContextManager[object] | None = None,
 ) -> LabelAudit:
@@ -55,6 +61,8 @@ def audit_model(
         train: The images and their labels.
         options: Batch size and seed are those in which a run's metrics are measured.
         classes: Names of the model's classes.
+        epoch_probability: Mean over the epochs of the training of what the network gave each
+            label, where it is known.
         share: Share of wrong labels, where it is known.
         precision: Precision to run the backbone in.
 
@@ -80,6 +88,7 @@ def audit_model(
         labels=train.labels,
         features=features,
         probabilities=logits.float().softmax(1),
+        epoch_probability=epoch_probability,
         names=train.names,
         classes=classes,
         share=share,

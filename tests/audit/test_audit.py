@@ -61,6 +61,7 @@ def test_rows_are_ranked_by_brute_force(made):
             pytest.approx(float(scores[i])),
             i in issues,
             pytest.approx(own[i]),
+            pytest.approx(math.nan, nan_ok=True),
             pytest.approx(float(found.posterior[i, labels[i]])),
             tuple(trusted),
         )
@@ -174,7 +175,8 @@ def test_the_csv_has_every_row_and_no_formula(tmp_path):
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS == (
         "rank", "file", "given_label", "suggested_label", "score", "is_issue",
-        "model_probability", "neighbor_probability", "neighbor_1", "neighbor_2", "neighbor_3",
+        "model_probability", "epoch_probability", "neighbor_probability",
+        "neighbor_1", "neighbor_2", "neighbor_3",
     )  # fmt: skip
     shown = {"=cmd()": "'=cmd()", "two\nlines": r"two\nlines", "=1+1": "'=1+1"}
     for row, expected in zip(rows, audit, strict=True):

@@ -29,6 +29,19 @@ def test_the_forms_are_written_by_brute_force(made):
     assert indices.tolist() == sorted(issues, key=lambda i: own[i])
 
 
+def test_label_quality_has_the_epochs_in_it(made):
+    probabilities, labels = made
+    epochs = np.random.default_rng(1).random(200)
+    epochs[0] = np.nan
+    audit = audit_labels(labels=labels, probabilities=probabilities, epoch_probability=epochs)
+    indices, table = audit.to_cleanlab()
+    own = probabilities[np.arange(200), labels]
+    both = np.where(np.isnan(epochs), own, (own + epochs) / 2)
+    assert table["label_quality"] == pytest.approx(both)
+    ranked = [i for i in audit.index if table["is_label_issue"][i]]
+    assert indices.tolist() == ranked
+
+
 def test_a_table_comes_back_as_it_was(made):
     probabilities, labels = made
     audit = audit_labels(labels=labels, probabilities=probabilities, classes=["a", "b", "c", "d"])

@@ -33,6 +33,17 @@ def test_the_model_ranks_where_there_is_one():
         combine_scores(None, None, labels)
 
 
+def test_the_score_is_the_mean_of_the_models_and_that_over_the_epochs():
+    labels = torch.tensor([0, 1, 1])
+    model = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
+    epochs = torch.tensor([0.5, 1.0, torch.nan])
+    found = combine_scores(model, None, labels, epochs)
+    assert found.tolist() == pytest.approx([1 - 0.7, 1 - 0.8, 0.5])
+    # Without a model it takes the neighbours' place, where it is known.
+    found = combine_scores(None, model, labels, epochs)
+    assert found.tolist() == pytest.approx([0.5, 0.0, 0.5])
+
+
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
 def test_calibrated_scores_have_the_shares_mean_one_shift_and_the_same_order(share):
     torch.manual_seed(0)

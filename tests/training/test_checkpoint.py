@@ -15,6 +15,7 @@ from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import make_method
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 
 EPOCHS, STEPS = 3, 3  # 60 images, batches of 20
 
@@ -38,7 +39,8 @@ def begin(tiny, method: str = "agfn") -> TrainingState:
     fabric = make_fabric(options)
     batches = tiny.batches(batch_size=20, device=fabric.device, shuffle=True, views=trained.views)
     descent = CoordinateDescent(fabric, model, trained, options, EPOCHS * STEPS)
-    state = TrainingState(model, descent, trained, batches)
+    dynamics = TrainingDynamics(len(tiny), tiny.fingerprint())
+    state = TrainingState(model, descent, trained, batches, dynamics)
     state.begin_epoch(1)
     return state
 
@@ -55,11 +57,8 @@ def train(state: TrainingState, stop: int) -> None:
             state.history.append(epoch(1))
             state.begin_epoch(2)
         for done, batch in enumerate(state.batches, 1):
-            state.count(
-                state.descent.step(
-                    TrainingBatch(batch.images, batch.labels, batch.index, batch.views, 20)
-                )
-            )
+            seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, 20)
+            state.count(seen, state.descent.step(seen))
             state.seconds += 0.1
             if done == last and number == 2:
                 return
@@ -94,6 +93,14 @@ def test_an_unchanged_one_is_taken(saved, tiny):
     state = begin(tiny)
     load_checkpoint(saved, state, tiny)
     assert (state.epoch, state.batches.done, len(state.history)) == (2, 2, 1)
+
+
+def test_one_from_before_the_dynamics_were_kept_is_taken(saved, tiny):
+    change(saved, tensors={"dynamics.total": None, "dynamics.count": None})
+    state = begin(tiny)
+    load_checkpoint(saved, state, tiny)
+    assert state.batches.done == 2
+    assert state.dynamics.mean().isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -173,6 +180,8 @@ def test_the_height_of_a_schedule_is_the_runs_own(saved, tiny, rate):
         ({"optimizer.0.-1.momentum_buffer": torch.zeros(())}, "does not belong"),
         ({"optimizer.0.99.momentum_buffer": torch.zeros(())}, "does not belong"),
         ({"optimizer.7.0.momentum_buffer": torch.zeros(())}, "does not belong"),
+        ({"dynamics.total": torch.full((60,), 9.0)}, "cannot be read"),
+        ({"dynamics.count": None}, "dynamics.count is missing"),
         ({"objective.centers": torch.zeros(3, 4)}, "does not belong"),
     ],
     ids=str,

@@ -12,6 +12,7 @@ from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.losses import LOSSES
+from pyg_agfn.training.training_dynamics import TrainingDynamics
 from pyg_agfn.transforms import PoissonEdges
 
 
@@ -79,7 +80,8 @@ def test_a_step_whose_gradients_overflow_is_left_out(tiny):
 def test_a_checkpoint_has_the_scale(tiny, tmp_path):
     def state(descent: CoordinateDescent) -> TrainingState:
         batches = tiny.batches(batch_size=20, device=torch.device("cpu"), shuffle=True)
-        found = TrainingState(descent.model, descent, descent.method, batches)
+        dynamics = TrainingDynamics(len(tiny), tiny.fingerprint())
+        found = TrainingState(descent.model, descent, descent.method, batches, dynamics)
         found.begin_epoch(1)
         return found
 

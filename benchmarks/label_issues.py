@@ -13,8 +13,6 @@ training, where the file of results lacks the line. Prints two Markdown tables o
 file, means over seeds. Times are CPU seconds.
 """
 
-import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,11 +22,12 @@ import numpy as np
 import torch
 from label_issue_scores import first, mean_log_odds, mean_over_epochs, pair_flip, quality
 from label_issue_trainings import Arrays, collect
+from seeded_runs import Line, add_arguments, run_seeds, set_name
 from torch import Tensor
 
 from pyg_agfn.cli import OneLineParser, run_script
 from pyg_agfn.methods.neighbor_correction import estimate_issue_rate
-from pyg_agfn.training import TrainOptions, load_datasets, parse_options
+from pyg_agfn.training import TrainOptions, load_datasets
 
 #: Which training a score is of, by the first part of its name.
 TRAININGS = {
@@ -150,7 +149,7 @@ def estimated_shares(arrays: Arrays) -> dict[str, float]:
     }
 
 
-def compare(arrays: Arrays) -> dict[str, Any]:
+def compare(arrays: Arrays) -> Line:
     """The quality of every score at two cuts, the estimated shares, and the costs."""
     wrong = arrays["labels"] != arrays["truth"]
     shares = estimated_shares(arrays)
@@ -174,7 +173,7 @@ def compare(arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def by_set(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_set(lines: Iterable[Line]) -> dict[str, list[Line]]:
     """The runs of each set, with a title that says how many there are."""
     sets = defaultdict(list)
     for line in lines:
@@ -185,7 +184,7 @@ def by_set(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def score_table(lines: Iterable[dict[str, Any]]) -> str:
+def score_table(lines: Iterable[Line]) -> str:
     """The quality of all scores as Markdown, of the sets that have wrong labels."""
     titles = " | ".join(COLUMNS.values())
     text = [f"| set | score | {titles} | CPU s |", "|---|---|" + "---|" * (len(COLUMNS) + 1)]
@@ -207,7 +206,7 @@ def score_table(lines: Iterable[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def share_table(lines: Iterable[dict[str, Any]]) -> str:
+def share_table(lines: Iterable[Line]) -> str:
     """The estimated shares as Markdown, a row for each run."""
     lines = list(lines)
     names = [name for name in lines[0]["shares"] if "baseline" not in name and "knn" not in name]
@@ -218,7 +217,7 @@ def share_table(lines: Iterable[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None) -> dict[str, Any]:
+def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None) -> Line:
     """Trains, or reads what was trained, and compares."""
     if arrays is not None and arrays.exists():
         with np.load(arrays) as kept:
@@ -237,27 +236,22 @@ def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None)
 def main() -> int:
     """Trains what is missing, and prints the tables."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--results", type=Path, required=True, help="file of JSON lines")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    add_arguments(parser)
     parser.add_argument("--pair-flip", type=float, help="share of labels that are the next class")
-    parser.add_argument("--set", help="what the table calls it")
     parser.add_argument("--arrays", type=Path, help="folder that keeps what was trained")
-    parser.add_argument("training", nargs="*", help="after --: options of train_pyg.py")
     arguments = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    there = arguments.results.read_text().splitlines() if arguments.results.exists() else []
-    lines = [json.loads(line) for line in there]
-    for seed in arguments.seeds if arguments.training else ():
-        options = parse_options([*arguments.training, "--seed", str(seed)])
-        flip = arguments.pair_flip
-        kind = "pair-flip" if flip else options.noise_file.stem if options.noise_file else "random"
-        name = arguments.set or f"{options.dataset}, {kind}, {flip or options.noise:.0%}"
-        if any((line["set"], line["seed"]) == (name, seed) for line in lines):
-            continue
-        kept = arguments.arrays and arguments.arrays / f"{name} {seed}.npz".replace(" ", "-")
-        lines.append({"set": name, "seed": seed, **compare_seed(options, flip, kept)})
-        with arguments.results.open("a") as file:
-            file.write(json.dumps(lines[-1]) + "\n")
+    flip = arguments.pair_flip
+
+    def compute(options: TrainOptions, name: str) -> Line:
+        kept = arguments.arrays and arguments.arrays / f"{name} {options.seed}.npz".replace(
+            " ", "-"
+        )
+        return compare_seed(options, flip, kept)
+
+    def name_of(options: TrainOptions) -> str:
+        return f"{options.dataset}, pair-flip, {flip:.0%}" if flip else set_name(options)
+
+    lines = run_seeds(arguments, compute, name_of)
     if lines:
         print(f"{score_table(lines)}\n\n{share_table(lines)}")
     return 0

@@ -10,18 +10,7 @@ import retraining
 @pytest.mark.slow
 def test_each_training_is_measured_once(tmp_path, capsys, monkeypatch):
     results = tmp_path / "gain.jsonl"
-    options = [
-        "--dataset",
-        "digits",
-        "--train-size",
-        "400",
-        "--noise",
-        "0.2",
-        "--epochs",
-        "6",
-        "--batch-size",
-        "32",
-    ]
+    options = ["--train-size", "400", "--noise", "0.2", "--epochs", "6", "--batch-size", "32"]
     monkeypatch.setattr(sys, "argv", ["retraining.py", "--results", str(results), "--", *options])
     retraining.main()
     (line,) = map(json.loads, results.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Default batch size and epochs for small data sets.
+"""Default batch size, epochs and memory for small data sets.
 
 The published defaults are for thousands of images. With a few hundred images they give one or two
 steps an epoch, and the run ends before the network has learned anything.
@@ -27,8 +27,10 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
 
     With fewer than :data:`STEPS_AN_EPOCH` steps an epoch the batch is halved, to no less than
     :data:`SMALLEST_BATCH`. Epochs are added until the run has :data:`STEPS_A_RUN` steps; the share
-    of epochs before the graph joins the samples stays the same. Options that the user set stay as
-    they are. With enough images all options stay as they are.
+    of epochs before the graph joins the samples stays the same. A memory of past images is of no
+    more than there are: what it would have beyond them are older copies, which cost time and have
+    no effect on accuracy. Options that the user set stay as they are. With enough images all
+    options stay as they are.
 
     Args:
         options: The options; :attr:`TrainOptions.defaulted` names those that are defaults.
@@ -48,6 +50,8 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
     pretrain_epochs = options.pretrain_epochs
     if "pretrain_epochs" in free:
         pretrain_epochs = pretrain_epochs * epochs // options.epochs
+    if "memory_size" in free:
+        fitted["memory_size"] = min(options.memory_size, num_images)
     fitted |= {"batch_size": batch_size, "epochs": epochs, "pretrain_epochs": pretrain_epochs}
     if all(getattr(options, name) == value for name, value in fitted.items()):
         return options
@@ -55,7 +59,10 @@ def fit_to_images(options: TrainOptions, num_images: int, processes: int = 1) ->
 
 
 def changed_defaults(usual: TrainOptions, fitted: TrainOptions) -> str:
-    """The defaults that have changed, as options of the command line; empty if none has."""
+    """The defaults that decide what is learned, where they have changed, as on the command line.
+
+    Empty if none has.
+    """
     names = ["batch_size", "epochs"]
     if any("pretrain_epochs" in METHODS[name].options for name in usual.method):
         names.append("pretrain_epochs")

@@ -1,5 +1,6 @@
 """Defaults look at the number of training images, and what is given is kept."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -16,7 +17,12 @@ from pyg_agfn.training import (
     resume_run,
     train_methods,
 )
-from pyg_agfn.training.few_images import STEPS_A_RUN, STEPS_AN_EPOCH, warn_of_few_steps
+from pyg_agfn.training.few_images import (
+    STEPS_A_RUN,
+    STEPS_AN_EPOCH,
+    changed_defaults,
+    warn_of_few_steps,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,15 @@ from pyg_agfn.training.few_images import STEPS_A_RUN, STEPS_AN_EPOCH, warn_of_fe
 )
 def test_published_defaults_stay_where_there_are_images_enough(dataset, images):
     options = TrainOptions.for_dataset(dataset, root=None if dataset == "digits" else "x")
-    assert fit_to_images(options, images) is options
+    fitted = fit_to_images(options, images)
+    assert fitted == dataclasses.replace(options, memory_size=min(4096, images))
+    assert not changed_defaults(options, fitted)
+
+
+def test_the_memory_is_of_no_more_images_than_there_are(tiny):
+    usual = TrainOptions.for_dataset("digits", method="agfn-nlc")
+    assert fit_to_images(usual, 60).memory_size == 60
+    assert fit_to_images(usual.given(memory_size=500), 60).memory_size == 500
 
 
 @pytest.mark.parametrize("images", [2, 20, 60, 195, 500, 1000, 2559])
@@ -41,7 +55,7 @@ def test_few_images_still_make_steps_and_epochs_with_the_graph(images):
 
 def test_what_is_given_or_saved_is_kept(tmp_path):
     given = TrainOptions.for_dataset("folder", root="x", batch_size=256, epochs=3)
-    assert fit_to_images(given, 195) == given
+    assert fit_to_images(given, 195) == dataclasses.replace(given, memory_size=195)
     assert given.pretrain_epochs == 0
     only_batch = fit_to_images(TrainOptions.for_dataset("folder", root="x", batch_size=64), 195)
     assert (only_batch.batch_size, only_batch.epochs) == (64, -(-STEPS_A_RUN // 3))

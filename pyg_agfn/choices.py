@@ -28,6 +28,16 @@ Descent = Literal["alternate", "joint"]
 LabelSource = Literal["given", "teacher", "neighbors", "both"]
 #: What the classifier of ``agfn-nlc`` learns from: the graph's output, each image's alone, or both.
 ClassifierInputs = Literal["graph", "single", "both"]
+#: What updates the weights.
+Optimizer = Literal["sgd", "adam", "adamw"]
+#: How the learning rates of the weights fall (:mod:`pyg_agfn.training.schedule`).
+Schedule = Literal["cosine", "step", "exponential", "constant"]
+#: Which average of the weights is kept (:mod:`pyg_agfn.training.weight_averaging`).
+WeightAveraging = Literal["none", "ema", "swa"]
+#: What makes unequal classes equal: the draw of the images, or weights in the loss.
+Balance = Literal["none", "sampler", "loss"]
+#: Which epoch is kept.
+Keep = Literal["last", "best"]
 
 #: Most of anything that a run folder counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16

@@ -1,7 +1,7 @@
 """The audit as CSV: all labels by rank, and the corrected labels as a list for training."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 
 from pyg_agfn.audit.label_audit import AuditRow, LabelAudit
@@ -35,11 +35,18 @@ def write_issues(audit: LabelAudit, path: str | PathLike[str]) -> None:
     _write(path, [COLUMNS, *map(cells, audit.rows)])
 
 
-def write_cleaned(audit: LabelAudit, path: str | PathLike[str]) -> int:
+def write_cleaned(
+    audit: LabelAudit, path: str | PathLike[str], others: Mapping[str, str] | None = None
+) -> int:
     """Writes ``path,label`` of every image, with the suggested label where the given is an issue.
 
     ``--noise-file`` takes the list. It holds no name with a line break, with a blank at an end or
     with bytes that are no UTF-8: such an image is left out, and keeps its label in training.
+
+    Args:
+        audit: The findings.
+        path: The list.
+        others: Labels of images that are not audited, by their names; they are listed as they are.
 
     Returns:
         How many images are left out.
@@ -47,11 +54,15 @@ def write_cleaned(audit: LabelAudit, path: str | PathLike[str]) -> int:
     Raises:
         InputError: It cannot be written.
     """
-    listed = [row for row in audit.rows if row.file.isprintable() and row.file == row.file.strip()]
-    labels = [row.suggested_label if row.is_issue else row.given_label for row in listed]
-    names = [row.file for row in listed]
-    _write(path, [("path", "label"), *zip(names, labels, strict=True)])
-    return len(audit.rows) - len(listed)
+    labels = {
+        row.file: row.suggested_label if row.is_issue else row.given_label for row in audit.rows
+    }
+    labels.update(others or {})
+    listed = [
+        item for item in labels.items() if item[0].isprintable() and item[0] == item[0].strip()
+    ]
+    _write(path, [("path", "label"), *listed])
+    return len(labels) - len(listed)
 
 
 def _write(path: str | PathLike[str], rows: Iterable[Iterable[object]]) -> None:

@@ -19,6 +19,7 @@ from pyg_agfn.training import TrainOptions, load_datasets, make_fabric
 from pyg_agfn.training.run import make_run_folder, print_notes, train_method
 from pyg_agfn.training.run_audit import audit_run
 from pyg_agfn.training.run_data import load_run_data
+from pyg_agfn.training.validation import split_rows
 
 CLEANED = "cleaned_labels.csv"
 
@@ -70,16 +71,37 @@ def audit_finished_run(
             "images were added or removed"
         )
     audit = audit_run(run, options, train)
-    write_audit(audit, folder, console)
+    write_audit(audit, folder, console, _set_aside(options))
     if retrain:
         retrain_on_cleaned(folder, options, console)
     return audit
 
 
-def write_audit(audit: LabelAudit, folder: Path, console: Console) -> None:
-    """Writes all files of an audit into a run folder, and says what was found."""
+def _set_aside(options: TrainOptions) -> dict[str, str]:
+    """The given labels of images that chose an epoch, by their names."""
+    if not options.val_fraction:
+        return {}
+    train, _ = load_datasets(options)
+    part = train.subset(split_rows(train.labels, options.val_fraction, options.seed)[1])
+    return {
+        name: part.classes[label]
+        for name, label in zip(part.names, part.labels.tolist(), strict=True)
+    }
+
+
+def write_audit(
+    audit: LabelAudit, folder: Path, console: Console, others: Mapping[str, str] | None = None
+) -> None:
+    """Writes all files of an audit into a run folder, and says what was found.
+
+    Args:
+        audit: The findings.
+        folder: Of the run.
+        console: Where it is told.
+        others: Labels of images that are not audited, by their names, for the corrected list.
+    """
     write_issues(audit, folder / "label_issues.csv")
-    left_out = write_cleaned(audit, folder / CLEANED)
+    left_out = write_cleaned(audit, folder / CLEANED, others)
     write_page(audit, folder / "label_issues.html", folder.name)
     if line := missing("matplotlib"):
         warn(f"no picture of the issues: {line}")

@@ -15,13 +15,31 @@ def count_batches(num_images: int, batch_size: int, shuffle: bool) -> int:
     return num_images // batch_size if shuffle else -(-num_images // batch_size)
 
 
+def balance_weights(labels: Tensor) -> Tensor:
+    """Weights of images by which each class is drawn equally often: inverse to its count."""
+    return labels.bincount().double().reciprocal()[labels].cpu()
+
+
 def draw_batches(
-    num_images: int, batch_size: int, generator: torch.Generator | None
+    num_images: int,
+    batch_size: int,
+    generator: torch.Generator | None,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
-    """The images of each batch: in an order drawn from the generator, or else in their own."""
+    """The images of each batch: in an order drawn from the generator, or else in their own.
+
+    Args:
+        num_images: In the data set.
+        batch_size: Images a batch.
+        generator: Of the order; None: no order is drawn.
+        weights: Of the images, by which they are drawn with replacement.
+    """
     if generator is None:
         return torch.arange(num_images).split(batch_size)
-    order = torch.randperm(num_images, generator=generator)
+    if weights is None:
+        order = torch.randperm(num_images, generator=generator)
+    else:
+        order = torch.multinomial(weights, num_images, replacement=True, generator=generator)
     return order.split(batch_size)[: count_batches(num_images, batch_size, shuffle=True)]
 
 
@@ -35,12 +53,21 @@ class SeededBatches(Sampler[list[int]]):
         batch_size: Images a batch; all of them if there are fewer.
         shuffle: Draw the order; else it is the data set's.
         seed: Of the order.
+        weights: Of the images, by which a shuffled pass draws them with replacement.
     """
 
-    def __init__(self, num_images: int, batch_size: int, shuffle: bool, seed: int) -> None:
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        weights: Tensor | None = None,
+    ) -> None:
         self.num_images = num_images
         self.batch_size = min(batch_size, num_images)
         self.shuffle = shuffle
+        self.weights = weights
         self.generator = generator_for("order", seed)
 
     def __len__(self) -> int:
@@ -48,5 +75,5 @@ class SeededBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = self.generator if self.shuffle else None
-        for batch in draw_batches(self.num_images, self.batch_size, generator):
+        for batch in draw_batches(self.num_images, self.batch_size, generator, self.weights):
             yield batch[own_rows(len(batch))].tolist() if self.shuffle else batch.tolist()

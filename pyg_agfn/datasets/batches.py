@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.augmentation import to_float
-from pyg_agfn.datasets.batch_order import count_batches, draw_batches
+from pyg_agfn.datasets.batch_order import balance_weights, count_batches, draw_batches
 from pyg_agfn.datasets.image_batch import ImageBatch
 from pyg_agfn.datasets.views import ViewMaker
 from pyg_agfn.distributed import own_rows
@@ -42,6 +42,8 @@ class Batches:
             :data:`~pyg_agfn.datasets.views.VIEWS`. The images are the same as without them, except
             that "mirrored" erases images that are not augmented.
         workers (int): Threads that read batches ahead. They change nothing but the time.
+        balanced (bool): Draw the images of a shuffled pass with replacement, each class equally
+            often.
 
     Yields :class:`~pyg_agfn.datasets.image_batch.ImageBatch`.
 
@@ -59,6 +61,7 @@ class Batches:
         seed: int = 0,
         views: Sequence[str] = (),
         workers: int = 0,
+        balanced: bool = False,
     ) -> None:
         self.images = dataset.images
         device = torch.device(device)
@@ -67,6 +70,7 @@ class Batches:
             if self.images.numel() < free // 2:
                 self.images = self.images.to(device)
         self.labels = dataset.labels.to(device)
+        self.weights = balance_weights(dataset.labels) if balanced else None
         self.batch_size = min(batch_size, len(dataset))
         self.device = device
         self.shuffle = shuffle
@@ -89,9 +93,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[ImageBatch]:
         self._begin = self.maker.state_dict()
-        whole = draw_batches(
-            self.num_images, self.batch_size, self.generator if self.shuffle else None
-        )
+        generator = self.generator if self.shuffle else None
+        whole = draw_batches(self.num_images, self.batch_size, generator, self.weights)
         draws = [self.maker.draw(len(batch), self.augmented) for batch in whole]
         # Draws are of the whole batch, whatever part of it this process has.
         parts = [own_rows(len(batch)) if self.shuffle else slice(None) for batch in whole]

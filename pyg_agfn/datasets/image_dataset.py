@@ -115,9 +115,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         views: Sequence[str] = (),
         workers: int = 0,
         augmented: bool = False,
+        balanced: bool = False,
     ) -> Batches:
         """Passes over the images; see :class:`~pyg_agfn.datasets.batches.Batches`."""
-        return Batches(self, batch_size, device, shuffle, augmented, seed, views, workers)
+        return Batches(self, batch_size, device, shuffle, augmented, seed, views, workers, balanced)
 
     def fingerprint(self) -> str:
         """Of which images these are, in which order, and of their labels."""

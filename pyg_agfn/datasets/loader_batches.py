@@ -32,6 +32,7 @@ def make_loader(
     seed: int = 0,
     workers: int = 0,
     collate_fn: Collate | None = None,
+    weights: Tensor | None = None,
 ) -> DataLoader[Any]:
     """A loader whose order is the seed's, as that of :class:`~pyg_agfn.datasets.batches.Batches`.
 
@@ -45,10 +46,11 @@ def make_loader(
         seed: Of the order, and of the workers' generators.
         workers: Processes that read items ahead.
         collate_fn: Makes a batch of items; PyTorch's if not given.
+        weights: Of the images, by which a shuffled pass draws them with replacement.
     """
     return DataLoader(
         dataset,
-        batch_sampler=SeededBatches(len(dataset), batch_size, shuffle, seed),  # type: ignore[arg-type]
+        batch_sampler=SeededBatches(len(dataset), batch_size, shuffle, seed, weights),  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=collate_fn,
         generator=generator_for("workers", seed),

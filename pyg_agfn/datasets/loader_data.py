@@ -1,14 +1,16 @@
 """Any data set of (image, label) as training data: read at each pass, or decoded once."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, default_collate
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Subset, default_collate
 
 from pyg_agfn.datasets.bad_data import BadItem
+from pyg_agfn.datasets.batch_order import balance_weights
 from pyg_agfn.datasets.dataset_items import (
     check_map_style,
     classes_of,
@@ -117,6 +119,7 @@ class LoaderData:
         views: Sequence[str] = (),
         workers: int = 0,
         augmented: bool = False,
+        balanced: bool = False,
     ) -> LoaderBatches:
         """Passes over the images.
 
@@ -128,6 +131,7 @@ class LoaderData:
             views: Further views of the images.
             workers: Processes that read items ahead; a user's loader keeps its own.
             augmented: Augment ``uint8`` and Pillow images; floats are used as they are.
+            balanced: In training, draw each class equally often; a user's loader has its own draws.
 
         Raises:
             InputError: The last batch of the user's loader is of one image.
@@ -140,8 +144,19 @@ class LoaderData:
             loader = self.loader
             _refuse_single_image(loader)
         else:
-            loader = make_loader(self.dataset, batch_size, True, seed, workers)
+            weights = balance_weights(self.labels) if balanced else None
+            loader = make_loader(self.dataset, batch_size, True, seed, workers, weights=weights)
         return LoaderBatches(loader, device, views, augmented, seed, self._item_labels)
+
+    def subset(self, indices: Tensor) -> "LoaderData":
+        """These images only, in this order, without the user's loader."""
+        part = copy.copy(self)
+        part.loader = None
+        part.dataset = Subset(self.dataset, indices.tolist())
+        part.labels, part.true_labels = self.labels[indices], self.true_labels[indices]
+        part._item_labels = self._item_labels[indices]
+        part.names = [self.names[i] for i in indices.tolist()]
+        return part
 
     def fingerprint(self) -> str:
         """Of which images these are, in which order, and of their labels."""

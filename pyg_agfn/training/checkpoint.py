@@ -23,6 +23,7 @@ from pyg_agfn.runs.files import (
 )
 from pyg_agfn.training.checkpoint_schema import (
     check_progress,
+    parameters_of,
     restore_scaler,
     restore_schedule,
     settings_with_rates,
@@ -30,6 +31,7 @@ from pyg_agfn.training.checkpoint_schema import (
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.training_dynamics import TrainingDynamics
+from pyg_agfn.training.weight_averaging import WeightAverage
 
 FILE = "checkpoint.safetensors"
 
@@ -39,6 +41,7 @@ Epoch = dict[str, Any]
 OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.SGD: ("momentum_buffer",),
     torch.optim.Adam: ("exp_avg", "exp_avg_sq", "step"),
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
 }
 
 
@@ -57,6 +60,7 @@ class TrainingState:
         seconds: What the epoch took so far.
         history: What the epochs before it measured.
         best: The weights after the best epoch, where that one is kept; else empty.
+        average: Of the weights, where one is measured and kept.
     """
 
     model: BaselineClassifier
@@ -69,6 +73,11 @@ class TrainingState:
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: WeightAverage | None = None
+
+    def inference_model(self) -> BaselineClassifier:
+        """What is measured and kept: the method's own, or the average of the weights."""
+        return self.method.inference_model() if self.average is None else self.average.model
 
     def begin_epoch(self, epoch: int) -> None:
         """Sets what is counted by epoch to zero."""
@@ -160,6 +169,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     parts = {
         "objective": state.method.state_dict(),
         "best": state.best,
+        "average": {} if state.average is None else state.average.state_dict(),
         "batches": state.batches.state_dict(),
         "totals": state.totals,
         "dynamics": state.dynamics.state_dict(),
@@ -178,10 +188,10 @@ def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, T
     if not any(name.startswith("dynamics.") for name in found):  # by a version before 0.3
         expected = {k: v for k, v in expected.items() if not k.startswith("dynamics.")}
     if any(name.startswith("best.") for name in found):
-        best = state.method.inference_model().state_dict()
+        best = state.inference_model().state_dict()
         expected |= {f"best.{name}": spec_of(tensor) for name, tensor in best.items()}
     for number, optimizer in enumerate(state.descent.optimizers):
-        for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+        for index, parameter in enumerate(parameters_of(optimizer)):
             for kept in OPTIMIZER_STATE[type(optimizer)]:
                 name = f"optimizer.{number}.{index}.{kept}"
                 if name in found:
@@ -202,12 +212,12 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     optimizers = state.descent.optimizers
     for number, (optimizer, saved) in enumerate(zip(optimizers, facts["optimizers"], strict=True)):
         values: dict[int, dict[str, Tensor]] = {}
-        parameters = optimizer.param_groups[0]["params"]
+        parameters = parameters_of(optimizer)
         for key, tensor in part(f"optimizer.{number}").items():
             index, name = key.split(".", 1)
-            # In the parameter's memory format: the file has none.
-            like = torch.empty_like(parameters[int(index)]).copy_(tensor)
-            values.setdefault(int(index), {})[name] = like
+            if name != "step":  # in the parameter's memory format: the file has none
+                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
+            values.setdefault(int(index), {})[name] = tensor
         groups = settings_with_rates(optimizer, saved)
         optimizer.load_state_dict({"state": values, "param_groups": groups})
     steps = (facts["epoch"] - 1) * len(state.batches) + facts["done"]
@@ -216,6 +226,8 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], facts: dict[str, 
     state.method.load_state_dict(part("objective"))
     state.dynamics.load_state_dict(part("dynamics"))
     state.best = part("best")
+    if state.average is not None:
+        state.average.load_state_dict(part("average"))
     state.batches.load_state_dict(part("batches"), facts["done"])
     state.totals = {name: tensor.to(device) for name, tensor in part("totals").items()}
     state.epoch, state.seconds, state.history = facts["epoch"], facts["seconds"], facts["history"]

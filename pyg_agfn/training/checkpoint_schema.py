@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -66,6 +67,11 @@ def restore_scaler(scaler: GradScaler, saved: dict[str, Any]) -> None:
     if not all(_alike(saved[name], value) and saved[name] >= 0 for name, value in current.items()):
         raise ValueError("scaler is another one")
     scaler.load_state_dict({name: saved[name] for name in current})
+
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """The parameters of all groups, in the order of their numbers in the optimizer's state."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def settings_with_rates(optimizer: Optimizer, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,25 +1,29 @@
 """Coordinate descent: a step of α and β with W held, and one of W with these held (Section 3.3)."""
 
-import math
 import warnings
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from pyg_agfn.distributed import average_gradients
+from pyg_agfn.errors import InputError
 from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.schedule import make_schedule
 from pyg_agfn.transforms import PoissonEdges
 
 
-def lr_factor(step: int, warmup: int, num_steps: int) -> float:
-    """Factor of the learning rate in a step, from 0: a straight rise, then half a cosine to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return (1 + math.cos(math.pi * (step - warmup) / (num_steps - warmup))) / 2
+def make_optimizer(groups: list[dict[str, Any]], options: TrainOptions) -> torch.optim.Optimizer:
+    """The optimizer of :math:`W`; Adam's and AdamW's betas are PyTorch's."""
+    lr, decay = options.lr, options.weight_decay
+    if options.optimizer == "adam":
+        return torch.optim.Adam(groups, lr, weight_decay=decay)
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr, weight_decay=decay)
+    return torch.optim.SGD(groups, lr, options.momentum, weight_decay=decay)
 
 
 class CoordinateDescent:
@@ -33,6 +37,10 @@ class CoordinateDescent:
 
     A model without :math:`\alpha` and :math:`\beta` has only the step of :math:`W`.
 
+    The backbone is a parameter group of its own if the options give it a learning rate of its own.
+    In the epochs of the options' ``freeze_epochs`` it takes no part in the step of :math:`W`, and
+    its batch normalization is in evaluation mode.
+
     In ``float16`` the losses are scaled up, so that small gradients are not lost. A group whose
     scaled gradients overflow does not take its step, and the scale is halved for the next one.
 
@@ -40,9 +48,12 @@ class CoordinateDescent:
         fabric (Fabric): Device and precision.
         model (BaselineClassifier): On the device.
         method (Method): What a step minimizes, set up for the model.
-        options (TrainOptions): Learning rates, momentum, weight decay.
-        num_steps (int): Steps in which the learning rate of :math:`W` falls to 0; the share of
-            them that the options' warm-up takes of the epochs comes before the fall.
+        options (TrainOptions): Optimizer, learning rates and their schedule, momentum, weight
+            decay.
+        num_steps (int): Of the whole run, for the schedule of :math:`W`.
+
+    Raises:
+        InputError: The options treat the backbone apart, and it has nothing to learn.
     """
 
     def __init__(
@@ -62,11 +73,19 @@ class CoordinateDescent:
         of_graph = {id(parameter) for parameter in self.graph}
         every = (p for p in model.parameters() if p.requires_grad)  # a user may have frozen some
         self.weights = [p for p in every if id(p) not in of_graph]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.SGD(
-                self.weights, options.lr, options.momentum, weight_decay=options.weight_decay
-            )
-        ]
+        of_backbone = {id(parameter) for parameter in model.backbone.parameters()}
+        self.backbone = [p for p in self.weights if id(p) in of_backbone]
+        self.head = [p for p in self.weights if id(p) not in of_backbone]
+        #: The weights that take the steps of the epoch.
+        self.moving = self.weights
+        self.freeze_epochs = options.freeze_epochs
+        if not self.backbone and (options.freeze_epochs or options.lr_backbone is not None):
+            flag = "--freeze-epochs" if options.freeze_epochs else "--lr-backbone"
+            raise InputError(f"{flag} has no effect: no weight of the backbone is learned")
+        groups: list[dict[str, Any]] = [{"params": self.weights}]
+        if options.lr_backbone is not None:
+            groups = [{"params": self.backbone, "lr": options.lr_backbone}, {"params": self.head}]
+        self.optimizers = [make_optimizer(groups, options)]
         if self.graph:
             kind = torch.optim.Adam if options.graph_optimizer == "adam" else torch.optim.SGD
             self.optimizers.append(kind(self.graph, options.lr_graph))
@@ -74,10 +93,16 @@ class CoordinateDescent:
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
         self.num_steps = num_steps
-        warmup = num_steps * options.warmup_epochs // options.epochs
-        self.schedule = LambdaLR(
-            self.optimizers[0], lambda step: lr_factor(step, warmup, num_steps)
-        )
+        self.schedule = make_schedule(self.optimizers[0], options, num_steps)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets the model to training, but for the backbone in the epochs in which it rests."""
+        frozen = epoch <= self.freeze_epochs
+        self.model.train()
+        self.model.backbone.train(not frozen)
+        self.moving = self.head if frozen else self.weights
+        for parameter in self.backbone:
+            parameter.requires_grad_(not frozen)  # without its gradient a step takes less time
 
     def step(self, batch: TrainingBatch) -> StepOutput:
         """One mini-batch. The output is that before the update, without gradients."""
@@ -85,11 +110,11 @@ class CoordinateDescent:
             out = self.method.training_step(batch)
         graph_loss = out.graph_loss if self.graph else None
         if graph_loss is not None and graph_loss is out.loss:
-            self._backward(out.loss, self.weights + self.graph)
+            self._backward(out.loss, self.moving + self.graph)
         else:
             if graph_loss is not None:
                 self._backward(graph_loss, self.graph, retain_graph=True)
-            self._backward(out.loss, self.weights)
+            self._backward(out.loss, self.moving)
         stepping = self.optimizers if graph_loss is not None else self.optimizers[:1]
         for optimizer in stepping:
             self.scaler.step(optimizer)

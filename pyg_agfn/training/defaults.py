@@ -31,6 +31,13 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+#: PyTorch's own defaults of the optimizers whose learning rates are smaller than SGD's.
+OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "adam": {"lr": 0.001},
+    "adamw": {"lr": 0.001, "weight_decay": 0.01},
+}
+
+
 def dataset_defaults(name: str) -> Mapping[str, Any]:
     """A data set's own defaults of training options; none of a data set that is unknown.
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
 from pyg_agfn.errors import InputError
-from pyg_agfn.evaluation import Protocol, Shuffled, Single, evaluate, extract_features
 from pyg_agfn.evaluation.protocols import joins_images
 from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
@@ -19,11 +18,11 @@ from pyg_agfn.nn.own_backbone import find_num_features
 from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import TrainingState
+from pyg_agfn.training.class_balance import make_criterion
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.few_images import warn_of_few_steps
 from pyg_agfn.training.interruption import deferred_signals
-from pyg_agfn.training.losses import LOSSES
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import emulates_bf16
@@ -32,6 +31,8 @@ from pyg_agfn.training.progress import epoch_line, progress_bar
 from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.training.saver import Saver
 from pyg_agfn.training.training_dynamics import TrainingDynamics
+from pyg_agfn.training.validation import EpochMeasures
+from pyg_agfn.training.weight_averaging import WeightAverage
 from pyg_agfn.transforms import PoissonEdges
 
 
@@ -60,10 +61,10 @@ def describe_model(options: TrainOptions, method: str, data: TrainingData) -> Mo
     )
 
 
-def make_method(options: TrainOptions) -> Method:
-    """The one method of the options, by its settings among them."""
+def make_method(options: TrainOptions, train: TrainingData | None = None) -> Method:
+    """The one method of the options, by its settings and the classes of the training images."""
     (name,) = options.method
-    return METHODS[name].from_options(options, LOSSES[options.loss])
+    return METHODS[name].from_options(options, make_criterion(options, train))
 
 
 def fit(
@@ -76,13 +77,14 @@ def fit(
     folder: Path | None = None,
     backbone: nn.Module | None = None,
     keep_best: bool = False,
+    validation: TrainingData | None = None,
 ) -> TrainingResult:
     """Trains one method and measures it on the test images, after each epoch and at the end.
 
-    The last epoch is kept. To keep the best one instead, it is chosen on the test images, which are
-    validation images then. A checkpoint in the run folder is where the run is resumed; one is left
-    there by the time of the options, and when Ctrl-C or SIGTERM ends it. Without a folder nothing
-    is written.
+    The last epoch is kept. To keep the best one instead, it is chosen on the validation images;
+    without any it is chosen on the test images, which are validation images then. A checkpoint in
+    the run folder is where the run is resumed; one is left there by the time of the options, and
+    when Ctrl-C or SIGTERM ends it. Without a folder nothing is written.
 
     Args:
         fabric: Device and precision.
@@ -93,7 +95,8 @@ def fit(
         console: Where it is told.
         folder: The run folder.
         backbone: The feature extractor, where it is no registered one.
-        keep_best: Keep the epoch of the best accuracy on the test images.
+        keep_best: Keep the epoch of the best accuracy.
+        validation: Images, apart from both, to measure on after each epoch.
 
     Raises:
         InputError: The loss is no longer finite, there are too few images for a batch, or the
@@ -116,6 +119,8 @@ def fit(
     torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
     _set_up(method, _on_device(config.build(backbone), options, fabric.device), len(train))
     state = _begin(fabric, options, method, train)
+    if options.weight_averaging != "none" and state.average is None:
+        console.print(f"{name}: --weight-averaging is left out, as its model is an average anyhow")
     saver = Saver(folder, state, train, options)
     if saver.resume():
         console.print(
@@ -130,20 +135,22 @@ def fit(
             )
     for epoch in state.history:
         fabric.log_dict(epoch, step=epoch["epoch"])
-    _train(fabric, options, state, saver, test, console, keep_best)
+    measures = EpochMeasures(fabric, options, test, validation, keep_best)
+    _train(measures, state, saver, train, console)
     saver.save()  # interrupted or killed while it is measured, it is trained all the same
 
     # A graph method's cost is that of the epochs that have the graph.
     seconds = [e["seconds"] for e in state.history if method.uses_graph(e["epoch"])]
     seconds = seconds or [e["seconds"] for e in state.history]
-    model = method.inference_model()
+    model = state.inference_model()
     if keep_best:
         model.load_state_dict(state.best)
     measured = measure(fabric, options, name, model, train, test, seconds)
     measured.metrics.update(method.metrics())
+    if validation is not None:
+        measured.metrics["val_images"] = len(validation)
     if keep_best:
-        accuracies = [e["test_accuracy"] for e in state.history]
-        measured.metrics["best_epoch"] = accuracies.index(max(accuracies)) + 1
+        measured.metrics["best_epoch"] = measures.best_epoch(state.history)
     return TrainingResult(
         config,
         model,
@@ -208,25 +215,27 @@ def _begin(
         seed=options.seed,
         views=method.views,
         workers=options.workers,
+        balanced=options.balance == "sampler",
     )
     num_steps = options.epochs * len(batches)
     descent = CoordinateDescent(fabric, method.model, method, options, num_steps)
     dynamics = TrainingDynamics(len(train), train.fingerprint(), fabric.device)
     state = TrainingState(method.model, descent, method, batches, dynamics)
+    if options.weight_averaging != "none" and method.inference_model() is method.model:
+        state.average = WeightAverage(method.model, options)
     state.begin_epoch(1)
     return state
 
 
 def _train(
-    fabric: Fabric,
-    options: TrainOptions,
+    measures: EpochMeasures,
     state: TrainingState,
     saver: Saver,
-    test: TrainingData | None,
+    train: TrainingData,
     console: Console,
-    keep_best: bool,
 ) -> None:
     """The epochs that are not done."""
+    fabric, options = measures.fabric, measures.options
     method, batches = state.method, state.batches
     # The first epoch that has all there is to see.
     profiled = next((e for e in range(1, options.epochs + 1) if method.uses_graph(e)), 1)
@@ -239,17 +248,15 @@ def _train(
             write_profile = options.profile and state.epoch == profiled and rank() == 0
             with profile_steps(saver.folder if write_profile else None) as profile:
                 _train_epoch(state, saver, progress, bar, profile)
-            accuracy = None if test is None else _accuracy(fabric, options, state, test)
-            earlier = [e["test_accuracy"] for e in state.history]
-            if keep_best and accuracy is not None and accuracy > max(earlier, default=-1.0):
-                weights = method.inference_model().state_dict()
-                state.best = {name: tensor.clone() for name, tensor in weights.items()}
+            if state.average is not None:
+                state.average.after_epoch(state.epoch, train, options, fabric)
+            accuracies = measures.measure(state)
             state.history.append(
                 {
                     "epoch": state.epoch,
                     "loss": mean_of(state.loss),
                     "train_accuracy": mean_of(state.accuracy),
-                    "test_accuracy": accuracy,
+                    **accuracies,
                     **graph_parameters(state.model),
                     **method.metrics(),
                     "seconds": state.seconds,
@@ -268,13 +275,15 @@ def _train_epoch(
     state: TrainingState, saver: Saver, progress: Progress, bar: TaskID, profile: StepProfile
 ) -> None:
     """The steps of the epoch that are not done."""
-    state.model.train()
+    state.descent.begin_epoch(state.epoch)
     before, start, first = state.seconds, time.perf_counter(), state.batches.done
     shown = start
     for batch in state.batches:
         seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, state.epoch)
         out = state.descent.step(seen)
         state.count(seen, out)
+        if state.average is not None:
+            state.average.after_step()
         now = time.perf_counter()
         state.seconds = before + now - start
         saver.after_step(out.loss, batch.index)
@@ -286,17 +295,3 @@ def _train_epoch(
         profile.step()
     saver.check_losses()
     saver.check_weights()
-
-
-def _accuracy(
-    fabric: Fabric, options: TrainOptions, state: TrainingState, test: TrainingData
-) -> float:
-    """Accuracy on the test images, in one shuffle of them; before the graph, of each alone."""
-    model = state.method.inference_model()
-    batches = test.batches(
-        batch_size=options.batch_size, device=fabric.device, workers=options.workers
-    )
-    features = extract_features(model, batches, fabric.autocast())
-    joined = state.method.uses_graph(state.epoch)
-    protocol: Protocol = Shuffled(options.batch_size, 1, options.seed) if joined else Single()
-    return evaluate(protocol, model, features, test.labels).mean

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pyg_agfn.training.defaults import dataset_defaults, method_defaults
+from pyg_agfn.training.defaults import OPTIMIZER_DEFAULTS, dataset_defaults, method_defaults
 from pyg_agfn.training.option_uses import refuse_without_effect
 from pyg_agfn.training.option_values import converted, fits
 from pyg_agfn.training.options import TrainOptions
@@ -39,7 +39,9 @@ def merge_options(
     dataset = {"dataset": TrainOptions.dataset, **saved, **given}["dataset"]
     of_dataset = dataset_defaults(dataset) if isinstance(dataset, str) else {}
     merged: dict[str, Any] = {}
-    for layer in (of_dataset, saved, given):
+    optimizer = {**of_dataset, **saved, **given}.get("optimizer")
+    of_optimizer = OPTIMIZER_DEFAULTS.get(optimizer, {}) if isinstance(optimizer, str) else {}
+    for layer in (of_dataset, of_optimizer, saved, given):
         if layer.get("noise_file") is not None:
             merged["noise"] = 0.0
         elif "noise" in layer:
@@ -67,6 +69,8 @@ def _without_replaced(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dic
         replaced |= {option for name in names for option in method_defaults(name)}
     if another("dataset"):
         replaced |= {"root", "eval_split", "label_mode"}
+    if {"optimizer": "sgd", **saved, **given}["optimizer"] != saved.get("optimizer", "sgd"):
+        replaced |= {"lr", "weight_decay", "momentum"}
     return {name: value for name, value in saved.items() if name not in replaced}
 
 

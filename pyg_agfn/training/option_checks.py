@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, get_type_hints
 
 from pyg_agfn.choices import CUSTOM, MAX_SIZE, SIDES
@@ -54,6 +55,11 @@ def check_options(options: TrainOptions) -> None:
         check(getattr(options, name) <= MAX_SIZE, name, f"at most {MAX_SIZE}")
     for name in ("pretrain_epochs", "warmup_epochs", "lr", "lr_graph", "weight_decay", "seed"):
         check(getattr(options, name) >= 0, name, "at least 0")
+    for name in ("freeze_epochs", "lr_backbone", "gamma"):
+        check((getattr(options, name) or 0) >= 0, name, "at least 0")
+    check(options.gamma is None or options.gamma <= 1, "gamma", "at most 1")
+    check(0 <= options.ema_decay < 1, "ema_decay", "at least 0 and below 1")
+    check(0 <= options.val_fraction < 1, "val_fraction", "at least 0 and below 1")
     for name in ("workers", "checkpoint_seconds"):
         check(getattr(options, name) >= 0, name, "at least 0")
     check(
@@ -69,9 +75,19 @@ def check_options(options: TrainOptions) -> None:
     if options.resize != "stretch" and options.image_size is None:
         raise InputError(f"--resize {options.resize} needs --image-size, the side in pixels")
     check(options.train_size is None or options.train_size >= 2, "train_size", "at least 2 images")
+    for name in ("warmup_epochs", "freeze_epochs"):
+        check(getattr(options, name) < options.epochs, name, f"below --epochs {options.epochs}")
+    rising = (0, *options.milestones, options.epochs)
     check(
-        options.warmup_epochs < options.epochs, "warmup_epochs", f"below --epochs {options.epochs}"
+        all(a < b for a, b in itertools.pairwise(rising)),
+        "milestones",
+        f"rising numbers of epochs, above 0 and below --epochs {options.epochs}",
     )
+    if options.keep == "best" and options.dataset != CUSTOM and not options.val_fraction:
+        raise InputError(
+            "--keep best needs --val-fraction, a share of the training images to choose the epoch "
+            "on: it is never chosen on the images that accuracy is reported of"
+        )
     if options.pretrain_epochs >= options.epochs and any(
         METHODS[name].joins_images for name in options.method
     ):

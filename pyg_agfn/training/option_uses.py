@@ -82,6 +82,40 @@ _LOSS = Use(
 )
 
 
+_SGD = Use(
+    lambda o: o.optimizer == "sgd",
+    "with --optimizer {optimizer}, whose betas take its place",
+    "choose --optimizer sgd",
+)
+_OF_EMA = Use(
+    lambda o: o.weight_averaging == "ema",
+    "with --weight-averaging {weight_averaging}",
+    "choose --weight-averaging ema",
+)
+_AVERAGING = Use(
+    lambda o: o.weight_averaging == "none" or any(not _has_teacher(n, o) for n in o.method),
+    "with agfn-nlc, whose teacher is an average of the weights anyhow",
+    "give --teacher-decay 0",
+)
+_BALANCE = Use(
+    lambda o: o.balance != "loss" or _LOSS.holds(o),
+    "with --method {method}, defined by a loss of its own",
+    "choose --balance sampler",
+)
+
+
+def _of_schedule(*names: str) -> Use:
+    return Use(
+        lambda o: o.schedule in names,
+        "with --schedule {schedule}",
+        f"choose --schedule {' or '.join(names)}",
+    )
+
+
+def _has_teacher(name: str, options: TrainOptions) -> bool:
+    return name == "agfn-nlc" and options.teacher_decay > 0
+
+
 def _corrects(options: TrainOptions) -> bool:
     """Whether ``agfn-nlc`` corrects labels or learns its graph."""
     return options.memory_size > 0 or options.label_source != "given"
@@ -168,6 +202,12 @@ USES: dict[str, tuple[Use, ...]] = {
         "with label_source 'given', where no label is corrected",
         "choose another label_source",
     ),
+    "momentum": (_SGD,),
+    "milestones": (_of_schedule("step"),),
+    "gamma": (_of_schedule("step", "exponential"),),
+    "weight_averaging": (_AVERAGING,),
+    "ema_decay": (_OF_EMA, _AVERAGING),
+    "balance": (_BALANCE,),
     "lr_graph": _of_method("lr_graph", _learns_graph, *_REST),
     "graph_optimizer": _of_method("graph_optimizer", _learns_graph, *_REST),
 }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -23,7 +23,9 @@ from pyg_agfn.errors import as_path
 from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
 from pyg_agfn.runs.json_files import write_json
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, method_defaults
+from pyg_agfn.training.optimization_options import OptimizationOptions
 from pyg_agfn.training.option_checks import check_options
+from pyg_agfn.training.option_field import option
 from pyg_agfn.training.option_values import converted
 
 __all__ = ["CUSTOM", "DATASET_DEFAULTS", "PLACES", "TrainOptions"]
@@ -31,16 +33,8 @@ __all__ = ["CUSTOM", "DATASET_DEFAULTS", "PLACES", "TrainOptions"]
 LossName = Literal["cross-entropy", "squared-error"]
 
 
-def option(default: Any, help: str, group: str, **metadata: Any) -> Any:
-    """A field with its help text and its group on the command line.
-
-    ``hidden`` options are for Python and ``--config``: the tables show that they win nothing.
-    """
-    return field(default=default, metadata={"help": help, "group": group, **metadata})
-
-
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(OptimizationOptions):
     """Options of a training run.
 
     Where a data set or a method has a default of its own (:data:`DATASET_DEFAULTS`,
@@ -62,6 +56,12 @@ class TrainOptions:
         "auto", "how --noise-file writes labels: class names, or numbers from 0 or from 1", "data"
     )
     train_size: int | None = option(None, "train on this many images, drawn with the seed", "data")
+    val_fraction: float = option(
+        0.0,
+        "share of the training images of each class that is set aside, drawn with the seed, and "
+        "measured after each epoch as val_accuracy",
+        "data",
+    )
     eval_split: str = option("test", "images to measure on: test; ferplus also has valid", "data")
     label_mode: LabelMode = option(
         "plurality",
@@ -156,39 +156,6 @@ class TrainOptions:
         "agfn-nlc: learn the answers over the graph, of each image alone, or both",
         "method",
         hidden=True,
-    )
-    batch_size: int = option(
-        256,
-        "images a step, of all processes, and nodes a graph; fewer by default for few images",
-        "optimization",
-    )
-    epochs: int = option(
-        40,
-        "passes over the training images, pre-training included; more by default for few images",
-        "optimization",
-    )
-    warmup_epochs: int = option(
-        0,
-        "epochs in which the learning rate of W rises, where its first steps are too large",
-        "optimization",
-    )
-    lr: float = option(
-        0.01, "learning rate of W, gamma_1 of Eq. 9; falls to 0 as a cosine", "optimization"
-    )
-    lr_graph: float = option(
-        0.001,
-        "learning rate of alpha and beta, gamma_2 of Eq. 11; of agfn-nlc 0.02",
-        "optimization",
-    )
-    graph_optimizer: Literal["sgd", "adam"] = option(
-        "sgd", "what updates alpha and beta", "optimization", hidden=True
-    )
-    momentum: float = option(0.9, "momentum of W", "optimization")
-    weight_decay: float = option(5e-4, "weight decay of W", "optimization")
-    precision: Literal["fp32", "bf16", "fp16"] = option(
-        "fp32",
-        "bf16: mixed precision; fp16: the same for GPUs that are slow with bf16",
-        "optimization",
     )
     eval_draws: int = option(
         10, "shuffles of the test images that accuracy is measured over", "evaluation"

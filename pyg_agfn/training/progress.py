@@ -24,6 +24,8 @@ def epoch_line(method: str, epochs: int, epoch: Epoch) -> str:
     graph = f"  α {epoch['alpha']:.3f} β {epoch['beta']:.3f}" if epoch["alpha"] is not None else ""
     if epoch.get("noise_rate") is not None:
         graph += f"  wrong labels {epoch['noise_rate']:.1%}"
+    if epoch.get("val_accuracy") is not None:
+        graph = f"  val {epoch['val_accuracy']:.1%}{graph}"
     if epoch["test_accuracy"] is not None:
         graph = f"  test {epoch['test_accuracy']:.1%}{graph}"
     return (

@@ -12,6 +12,7 @@ from pyg_agfn.runs.folder import Run
 from pyg_agfn.training.data import load_datasets
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.saved_options import load_options
+from pyg_agfn.training.validation import split_rows
 
 
 def load_run_data(
@@ -21,6 +22,8 @@ def load_run_data(
     eval_label_mode: LabelMode | None = None,
 ) -> tuple[TrainOptions, ImageDataset, ImageDataset]:
     """The run's options, and the training and test images that its ``config.json`` names.
+
+    Images that it set aside to choose an epoch are not among the training images.
 
     Args:
         run: A run read back.
@@ -58,4 +61,6 @@ def load_run_data(
                 f"{config}: names images of more than 8 bits whose white is {data.white}, where "
                 f"model.json has {model.white}: images were added, changed or removed"
             )
+    if options.val_fraction:
+        train = train.subset(split_rows(train.labels, options.val_fraction, options.seed)[0])
     return options, train, test

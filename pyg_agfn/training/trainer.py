@@ -3,12 +3,13 @@
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning.fabric.loggers.logger import Logger
 from rich.console import Console
 from torch import nn
 
+from pyg_agfn.choices import Keep
 from pyg_agfn.datasets.loader_data import LoaderData
 from pyg_agfn.distributed import launched_processes, rank
 from pyg_agfn.errors import InputError, as_path, printable
@@ -24,6 +25,7 @@ from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.training.run_in_folder import run_in_folder
 from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.setup import make_fabric
+from pyg_agfn.training.validation import split_rows
 
 _SPECS = {spec.name: spec.metadata["group"] for spec in dataclasses.fields(TrainOptions)}
 #: Options of the command line, and what does in Python what they do there.
@@ -31,7 +33,7 @@ ELSEWHERE = {
     **{
         name: "fit() takes the images as they are"
         for name, group in _SPECS.items()
-        if group == "data" and name not in ("augment", "workers")
+        if group == "data" and name not in ("augment", "workers", "val_fraction")
     },
     "out": "fit() and save() take the folder",
     "plugin": "import the module instead",
@@ -50,7 +52,8 @@ class Trainer:
             :class:`~pyg_agfn.methods.Method`, whose settings then are its own; it is copied, too.
             (default: :obj:`"agfn-nlc"`)
         keep (str): ``"last"`` keeps the last epoch, ``"best"`` the one of the highest accuracy on
-            the validation images, the first of several. (default: :obj:`"last"`)
+            the validation images, the first of several; with the option ``val_fraction`` it is
+            chosen on that share of the training images. (default: :obj:`"last"`)
         quiet (bool): Print nothing. (default: :obj:`False`)
         **options: Of :class:`~pyg_agfn.training.TrainOptions`, such as ``epochs``, ``batch_size``,
             ``lr``, ``seed``, ``device``. What has no effect is refused.
@@ -70,7 +73,7 @@ class Trainer:
         backbone: str | nn.Module | None = None,
         method: str | Method = "agfn-nlc",
         *,
-        keep: Literal["last", "best"] = "last",
+        keep: Keep = "last",
         quiet: bool = False,
         **options: Any,
     ) -> None:
@@ -87,9 +90,8 @@ class Trainer:
             raise _no_object("backbone", "a name or a torch.nn.Module", backbone)
         self.backbone = backbone if isinstance(backbone, nn.Module) else None
         self.method = method if isinstance(method, Method) else None
-        self.keep = keep
         self.console = Console(quiet=quiet, markup=False, emoji=False)
-        given = {"dataset": CUSTOM, **options}
+        given = {"dataset": CUSTOM, "keep": keep, **options}
         name = given["method"] = _name_of(method)
         if isinstance(method, Method):
             own = [option for option in options if _SPECS[option] == "method"]
@@ -97,6 +99,11 @@ class Trainer:
                 raise InputError(
                     f"{own[0]} has no effect with a Method object, whose settings are its own: "
                     f"give it to {type(method).__name__}()"
+                )
+            if options.get("balance") == "loss":
+                raise InputError(
+                    "balance='loss' has no effect with a Method object, whose loss is its own: "
+                    "give it a criterion with class weights, or take balance='sampler'"
                 )
         if backbone is not None:
             given["backbone"] = backbone if isinstance(backbone, str) else CUSTOM
@@ -114,6 +121,11 @@ class Trainer:
         trainer = cls()
         trainer.options, trainer.console = options, console
         return trainer
+
+    @property
+    def keep(self) -> Keep:
+        """Which epoch is kept."""
+        return self.options.keep
 
     def fit(
         self, train: DataLike, validation: DataLike | None = None, folder: Path | str | None = None
@@ -133,21 +145,31 @@ class Trainer:
             InputError: The data, the backbone or the folder cannot be used, or the training stops.
             InterruptedRunError: A signal has come; with a folder the training is saved.
         """
-        if self.keep == "best" and validation is None:
-            raise InputError("keep='best' needs validation images that choose the epoch")
+        share = self.options.val_fraction
+        if self.options.keep == "best" and validation is None and not share:
+            raise InputError(
+                "keep='best' needs validation images that choose the epoch: give them, or a "
+                "val_fraction of the training images"
+            )
         images = as_training_data(train)
+        usual = self._for_data(images)
+        set_aside = None
+        if share:
+            rows = split_rows(images.labels, share, self.options.seed)
+            images, set_aside = images.subset(rows[0]), images.subset(rows[1])
+            self.console.print(f"validation: {len(set_aside):,} training images are set aside")
         held_out = None
         if validation is not None:
             held_out = as_measured_data(validation, images.classes, images.image_shape)
             if note := _note_on_scale(images, held_out):
                 self.console.print(note, soft_wrap=True, highlight=False)
-        usual = self._for_data(images)
         options = fit_to_images(usual, len(images), launched_processes()[1])
         if changed := changed_defaults(usual, options):
             self.console.print(f"by default for {len(images):,} training images: {changed}")
         if options.profile and folder is None and not rank():
             raise InputError("profile has no effect without a folder: give one to fit()")
-        method = make_method(options) if self.method is None else copy.deepcopy(self.method)
+        own = self.method
+        method = make_method(options, images) if own is None else copy.deepcopy(own)
         backbone = None if self.backbone is None else copy_backbone(self.backbone)
 
         # Of several processes the first one writes.
@@ -163,7 +185,8 @@ class Trainer:
                 self.console,
                 run_folder,
                 backbone,
-                self.keep == "best",
+                options.keep == "best",
+                set_aside,
             )
 
         if run_folder is None:
@@ -187,6 +210,16 @@ class Trainer:
                 raise InputError(
                     f"{name} has no effect with a DataLoader, which has its own, {value}: leave it "
                     "out, or give fit() its dataset"
+                )
+        drawn = {
+            "val_fraction": options.val_fraction > 0,
+            "balance='sampler'": options.balance == "sampler",
+        }
+        for name, is_set in drawn.items():
+            if is_set:
+                raise InputError(
+                    f"{name} has no effect with a DataLoader, which draws images by itself: leave "
+                    "it out, or give fit() its dataset"
                 )
         return options.given(batch_size=own["batch_size"])
 
@@ -242,7 +275,7 @@ def _make_folder(folder: Path | str, options: TrainOptions) -> Path:
         raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
     if (folder / "config.json").exists():
         before = load_options(folder / "config.json")
-        for name in _SPECS.keys() - {*PLACES, "profile"}:
+        for name in _SPECS.keys() - {*PLACES, "profile", "keep"}:
             if getattr(before, name) != getattr(options, name):
                 raise InputError(
                     f"{folder}: holds a run of {name} {getattr(before, name)!r} that is not "

@@ -1,11 +1,14 @@
+import copy
 import threading
 
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.image_batch import ImageBatch
+from pyg_agfn.datasets.loader_data import LoaderData
 
 CPU = torch.device("cpu")
 
@@ -75,3 +78,40 @@ def test_workers_of_a_pass_that_is_left_early_stop(tiny):
 
 def test_fewer_images_than_a_batch_are_one_batch(tiny):
     assert [len(batch.labels) for batch in Batches(tiny, 1000, CPU, shuffle=True)] == [60]
+
+
+@pytest.fixture
+def unequal(tiny):
+    """40, 15 and 5 images of three classes; the labels are not those that can be seen."""
+    part = copy.copy(tiny)
+    part.labels = torch.arange(3).repeat_interleave(torch.tensor([40, 15, 5]))
+    return part
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_a_balanced_pass_draws_each_class_equally_often(unequal, loader):
+    pairs = TensorDataset(to_float(unequal.images), unequal.labels)
+    data = LoaderData(pairs) if loader else unequal
+    batches = data.batches(batch_size=20, device=CPU, shuffle=True, seed=1, balanced=True)
+    passes = 200
+    index = torch.cat([batch.index for _ in range(passes) for batch in batches])
+    assert len(index) == 60 * passes
+    # Of a share p of n draws, five standard deviations are 5 sqrt(p (1 - p) / n).
+    drawn = torch.bincount(unequal.labels[index]) / len(index)
+    assert (drawn - 1 / 3).abs().max() < 5 * (2 / 9 / len(index)) ** 0.5
+    each = torch.bincount(index, minlength=60) / len(index)
+    expected = 1 / (3 * torch.bincount(unequal.labels)[unequal.labels])
+    assert ((each - expected).abs() < 5 * (expected / len(index)).sqrt()).all()
+
+
+def test_a_balanced_order_is_the_seeds(unequal):
+    def order(seed: int) -> list[int]:
+        batches = unequal.batches(20, CPU, shuffle=True, seed=seed, balanced=True)
+        return torch.cat([batch.index for _ in range(2) for batch in batches]).tolist()
+
+    first = order(1)
+    assert order(1) == first
+    assert order(2) != first
+    assert first[:60] != first[60:]
+    in_order = torch.cat([b.index for b in unequal.batches(20, CPU, balanced=True)])
+    assert in_order.tolist() == list(range(60))

@@ -16,6 +16,7 @@ from pyg_agfn.training.checkpoint import TrainingState, load_checkpoint, save_ch
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.fit import make_method
 from pyg_agfn.training.training_dynamics import TrainingDynamics
+from pyg_agfn.training.weight_averaging import WeightAverage
 
 EPOCHS, STEPS = 3, 3  # 60 images, batches of 20
 
@@ -27,10 +28,10 @@ class Backbone(torch.nn.Sequential):
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(64, 4))
 
 
-def begin(tiny, method: str = "agfn") -> TrainingState:
+def begin(tiny, method: str = "agfn", **given) -> TrainingState:
     torch.manual_seed(0)
     options = TrainOptions(
-        method=method, batch_size=20, epochs=EPOCHS, pretrain_epochs=1, memory_size=50
+        method=method, batch_size=20, epochs=EPOCHS, pretrain_epochs=1, memory_size=50, **given
     )
     config = ModelConfig(method, "custom", tiny.classes, 1, 8, 8, feature_dim=4)
     model = config.build(Backbone())
@@ -41,6 +42,8 @@ def begin(tiny, method: str = "agfn") -> TrainingState:
     descent = CoordinateDescent(fabric, model, trained, options, EPOCHS * STEPS)
     dynamics = TrainingDynamics(len(tiny), tiny.fingerprint())
     state = TrainingState(model, descent, trained, batches, dynamics)
+    if options.weight_averaging != "none":
+        state.average = WeightAverage(model, options)
     state.begin_epoch(1)
     return state
 
@@ -59,6 +62,8 @@ def train(state: TrainingState, stop: int) -> None:
         for done, batch in enumerate(state.batches, 1):
             seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, 20)
             state.count(seen, state.descent.step(seen))
+            if state.average is not None:
+                state.average.after_step()
             state.seconds += 0.1
             if done == last and number == 2:
                 return
@@ -243,3 +248,58 @@ def test_the_best_weights_are_all_there_or_none(saved, tiny):
     assert "best.classifier.bias is of shape [4]" in complaint_of(saved, begin(tiny), tiny)
     change(saved, tensors={"best.classifier.bias": None})
     assert "best.classifier.bias is missing" in complaint_of(saved, begin(tiny), tiny)
+
+
+APART = {"optimizer": "adamw", "lr_backbone": 0.1, "schedule": "constant"}
+
+
+def test_groups_and_an_average_come_back_as_they_were(tiny, tmp_path):
+    given = {**APART, "weight_averaging": "ema"}
+    state, path = begin(tiny, **given), tmp_path / "c.safetensors"
+    train(state, 2)
+    save_checkpoint(path, state, tiny)
+    again = begin(tiny, **given)
+    load_checkpoint(path, again, tiny)
+    first, second = (s.descent.optimizers[0].state_dict() for s in (state, again))
+    assert first["param_groups"] == second["param_groups"]
+    assert [group["lr"] for group in second["param_groups"]] == [0.1, 0.01]
+    assert first["state"].keys() == second["state"].keys() == set(range(len(state.descent.weights)))
+    for number, values in first["state"].items():
+        assert values.keys() == {"exp_avg", "exp_avg_sq", "step"}
+        assert all(torch.equal(v, second["state"][number][k]) for k, v in values.items())
+    averages = [s.average.state_dict() for s in (state, again)]
+    assert all(torch.equal(value, averages[1][name]) for name, value in averages[0].items())
+    assert int(again.average.average.n_averaged) == STEPS + 2
+
+
+@pytest.mark.parametrize(
+    ("facts", "tensors", "complaint"),
+    [
+        ({"optimizers": [[{"lr": 1}], [{"lr": 1}]]}, {}, "optimizer of other groups"),
+        (
+            {"optimizers": [[{"lr": 1}, {"lr": None}], [{"lr": 1}]]},
+            {},
+            "optimizer of no learning rate",
+        ),
+        ({}, {"optimizer.0.0.step": torch.zeros(2)}, "optimizer.0.0.step is of shape [2]"),
+        ({}, {"optimizer.0.3.exp_avg": torch.zeros(1)}, "optimizer.0.3.exp_avg is of shape [1]"),
+        ({}, {"optimizer.0.3.momentum_buffer": torch.zeros(1)}, "does not belong"),
+        ({}, {"average.n_averaged": torch.tensor(-1)}, "an average of -1 weights"),
+        ({}, {"average.n_averaged": None}, "average.n_averaged is missing"),
+        ({}, {"average.module.classifier.bias": torch.zeros(4)}, "is of shape [4] where"),
+        ({}, {"average.other": torch.zeros(4)}, "average.other does not belong"),
+    ],
+    ids=str,
+)
+def test_groups_and_averages_that_do_not_fit_are_refused(tiny, tmp_path, facts, tensors, complaint):
+    given = {**APART, "weight_averaging": "ema"}
+    state, path = begin(tiny, **given), tmp_path / "c.safetensors"
+    train(state, 2)
+    save_checkpoint(path, state, tiny)
+    change(path, facts, tensors)
+    assert complaint in complaint_of(path, begin(tiny, **given), tiny)
+
+
+def test_a_checkpoint_of_one_group_is_not_one_of_two(saved, tiny):
+    complaint = complaint_of(saved, begin(tiny, lr_backbone=0.1), tiny)
+    assert "optimizer of other groups" in complaint

@@ -4,6 +4,8 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from pyg_agfn.cli import flag_of
+from pyg_agfn.errors import InputError
 from pyg_agfn.methods import AGFNMethod, Baseline, StepOutput, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
 from pyg_agfn.training import TrainOptions
@@ -125,6 +127,105 @@ def test_the_loss_is_the_mean_over_the_draws(batch):
     assert torch.equal(out.targets, labels.repeat(3))
     each = torch.stack([LOSSES["cross-entropy"](part, labels) for part in out.logits.split(12)])
     torch.testing.assert_close(out.loss, each.mean())
+
+
+@pytest.mark.parametrize("build_model", [build, lambda: BaselineClassifier("small-cnn", 3, 1)])
+def test_the_backbone_is_a_group_with_its_own_learning_rate(batch, build_model):
+    model = build_model()
+    coordinate = descent(model, lr=0.1, lr_backbone=0.02, schedule="constant", weight_decay=0.0)
+    groups = coordinate.optimizers[0].param_groups
+    assert [group["lr"] for group in groups] == [0.02, 0.1]
+    backbone = {id(p) for p in model.backbone.parameters()}
+    assert {id(p) for p in groups[0]["params"]} == backbone
+    each = [id(p) for group in groups for p in group["params"]]
+    assert sorted(each) == sorted(id(p) for p in coordinate.weights)
+    assert not set(each) & {id(p) for p in coordinate.graph}
+
+    alike = copy.deepcopy(model)  # the same step by one group, with each rate
+    torch.manual_seed(7)
+    step(coordinate, *batch)
+    reference = descent(alike, lr=1.0, schedule="constant", weight_decay=0.0)
+    before = parameters(alike)
+    torch.manual_seed(7)
+    step(reference, *batch)
+    for name, p in alike.named_parameters():
+        if ".edges." not in name:
+            rate = 0.02 if name.startswith("backbone.") else 0.1
+            expected = before[name] + rate * (p.detach() - before[name])
+            torch.testing.assert_close(parameters(model)[name], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_schedule_multiplies_the_rates_of_all_groups(batch):
+    coordinate = descent(build(), lr=0.1, lr_backbone=0.02, schedule="step")
+    for _ in range(7):  # of ten
+        step(coordinate, *batch)
+    assert coordinate.schedule.get_last_lr() == pytest.approx([0.002, 0.01])
+
+
+@pytest.mark.parametrize("build_model", [build, lambda: BaselineClassifier("small-cnn", 3, 1)])
+def test_the_backbone_rests_in_its_first_epochs(batch, build_model):
+    model = build_model()
+    coordinate = descent(model, freeze_epochs=2, momentum=0.9)
+
+    def moved(epoch: int) -> dict[str, bool]:
+        coordinate.begin_epoch(epoch)
+        before = copy.deepcopy(model.state_dict())
+        for _ in range(2):
+            step(coordinate, *batch, epoch=10 + epoch)  # with the graph
+        return {k: not torch.equal(v, before[k]) for k, v in model.state_dict().items()}
+
+    of_backbone = [name for name in model.state_dict() if name.startswith("backbone.")]
+    assert any("running_mean" in name for name in of_backbone)
+    for epoch in (1, 2):
+        found = moved(epoch)
+        assert not any(found[name] for name in of_backbone)
+        assert all(found[name] for name, _ in model.named_parameters() if name not in of_backbone)
+    found = moved(3)
+    assert all(found[name] for name, _ in model.named_parameters())
+    assert all(found[name] for name in of_backbone if "running_mean" in name)
+    assert model.training
+    assert all(module.training for module in model.backbone.modules())
+
+
+def test_what_a_user_has_frozen_stays_frozen_after_the_first_epochs(batch):
+    model = build()
+    first = next(model.backbone.parameters()).requires_grad_(False)
+    before = first.clone()
+    coordinate = descent(model, freeze_epochs=1)
+    for epoch in (1, 2):
+        coordinate.begin_epoch(epoch)
+        step(coordinate, *batch)
+    assert torch.equal(first, before)
+    assert not first.requires_grad
+    model.backbone.requires_grad_(False)
+    for name in ("freeze_epochs", "lr_backbone"):
+        flag = flag_of(name)
+        with pytest.raises(InputError, match=f"{flag} has no effect: no weight of the backbone"):
+            descent(model, **{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_the_weights_take_the_steps_of_pytorchs_optimizer(batch, name, kind):
+    images, labels = batch
+    torch.manual_seed(0)
+    model = BaselineClassifier("small-cnn", 3, in_channels=1)
+    reference = copy.deepcopy(model)
+    coordinate = descent(model, optimizer=name, lr=0.01, weight_decay=0.1, schedule="constant")
+    theirs = kind(reference.parameters(), 0.01, weight_decay=0.1)
+    for _ in range(3):
+        step(coordinate, images, labels)
+        theirs.zero_grad()
+        LOSSES["cross-entropy"](reference(images), labels).backward()
+        theirs.step()
+    for key, expected in parameters(reference).items():
+        torch.testing.assert_close(parameters(model)[key], expected)
+
+
+def test_the_graph_keeps_its_own_optimizer(batch):
+    coordinate = descent(build(), optimizer="adamw", lr=0.01)
+    assert [type(o) for o in coordinate.optimizers] == [torch.optim.AdamW, torch.optim.SGD]
 
 
 def test_the_learning_rate_of_the_weights_falls_to_zero(batch):

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.training import (
+    Trainer,
     TrainOptions,
     fit_to_images,
     load_datasets,
@@ -62,6 +63,21 @@ def test_what_is_given_or_saved_is_kept(tmp_path):
     TrainOptions.for_dataset("folder", root="x").save(tmp_path / "config.json")
     saved = parse_options(["--config", str(tmp_path / "config.json")])
     assert fit_to_images(saved, 195) is saved
+
+
+def test_epochs_of_a_schedule_are_kept_where_epochs_are_added():
+    given = {"freeze_epochs": 5, "schedule": "step", "milestones": (20, 30), "method": "baseline"}
+    fitted = fit_to_images(TrainOptions.for_dataset("folder", root="x", **given), 195)
+    assert fitted.epochs > 40
+    assert all(getattr(fitted, name) == given[name] for name in ("freeze_epochs", "milestones"))
+
+
+def test_images_that_are_set_aside_are_not_counted(tiny, monkeypatch):
+    monkeypatch.setattr("pyg_agfn.training.few_images.STEPS_A_RUN", 30)
+    options = {"backbone": "small-cnn", "method": "baseline", "schedule": "step", "quiet": True}
+    result = Trainer(val_fraction=0.4, freeze_epochs=1, **options).fit(tiny)
+    assert len(result.train) == 36
+    assert (result.options.batch_size, result.options.epochs) == (16, 40)
 
 
 @pytest.mark.parametrize("processes", [2, 3, 12])

@@ -147,6 +147,21 @@ def test_a_way_of_propagation_changes_no_value_beyond_rounding(run, images):
         ("--dataset digits --skip-bad", "which has no rows or images to leave out"),
         ("--dataset rafdb --root x --label-mode plurality", "--label-mode has no effect"),
         ("--graph-span local", "--graph-span has no effect in one process"),
+        (
+            "--optimizer adam --momentum 0.5",
+            "--momentum has no effect with --optimizer adam, whose",
+        ),
+        (
+            "--milestones 3 5",
+            "--milestones has no effect with --schedule cosine: leave it out, or ",
+        ),
+        ("--gamma 0.5 --schedule constant", "--gamma has no effect with --schedule constant"),
+        ("--ema-decay 0.9 --weight-averaging swa", "--ema-decay has no effect with --weight-avera"),
+        (
+            "--method agfn-nlc --weight-averaging ema",
+            "--weight-averaging has no effect with agfn-n",
+        ),
+        ("--method gce label-smoothing --balance loss", "or choose --balance sampler"),
     ],
 )
 def test_an_option_without_effect_is_one_line_with_the_way_out(typed, said):
@@ -166,6 +181,14 @@ def test_an_option_without_effect_is_one_line_with_the_way_out(typed, said):
         "--dataset digits --noise-file list.txt --skip-bad",
         "--method agfn-nlc --label-source teacher --max-share 0.2",
         "--workers 8 --device auto --no-augment",
+        "--optimizer adamw --weight-decay 0.1 --lr-backbone 0.0001 --freeze-epochs 2",
+        "--schedule step --milestones 3 5 --gamma 0.5",
+        "--schedule exponential --gamma 0.8",
+        "--weight-averaging ema --ema-decay 0.9",
+        "--method agfn-nlc --teacher-decay 0 --weight-averaging swa",
+        "--method gce --balance sampler",
+        "--method gce baseline --balance loss",
+        "--val-fraction 0.1 --keep best",
     ],
 )
 def test_an_option_that_one_of_the_methods_uses_is_heard(typed):
@@ -235,6 +258,19 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "label_source": ("given", "teacher", "both"),
     "max_share": (0.3,),
     "classifier_inputs": ("graph", "single"),
+    "optimizer": ("adam", "adamw"),
+    "lr": (0.3,),
+    "momentum": (0.5,),
+    "lr_backbone": (0.001,),
+    "freeze_epochs": (1, 50),
+    "schedule": ("step", "exponential", "constant"),
+    "milestones": ([2, 30],),
+    "gamma": (0.5,),
+    "weight_averaging": ("ema", "swa"),
+    "ema_decay": (0.9,),
+    "balance": ("sampler", "loss"),
+    "val_fraction": (0.2,),
+    "keep": ("last", "best"),
 }
 
 

@@ -57,6 +57,16 @@ def test_data_sets_defaults_are_options():
         ["--label-mode", "majority"],
         ["--unknown", "1"],
         ["--epoch", "3"],
+        ["--optimizer", "lion"],
+        ["--schedule", "linear"],
+        ["--milestones", "2", "x"],
+        ["--lr-backbone", "-1"],
+        ["--freeze-epochs", "-1"],
+        ["--gamma", "1.5", "--schedule", "step"],
+        ["--ema-decay", "1", "--weight-averaging", "ema"],
+        ["--balance", "classes"],
+        ["--val-fraction", "1"],
+        ["--keep", "first"],
     ],
 )
 def test_unknown_options_and_values_are_one_clear_line(arguments):
@@ -81,6 +91,38 @@ def test_pretraining_that_is_asked_for_leaves_an_epoch_with_the_graph():
 def test_the_warm_up_leaves_epochs_for_the_fall():
     with pytest.raises(InputError, match="--warmup-epochs must be below --epochs 4, got 4"):
         parse_options(["--epochs", "4", "--warmup-epochs", "4"])
+
+
+@pytest.mark.parametrize("milestones", [["0", "3"], ["3", "3"], ["5", "3"], ["4", "8"]])
+def test_milestones_rise_and_lie_in_the_run(milestones):
+    typed = ["--epochs", "8", "--schedule", "step", "--milestones", *milestones]
+    message = "--milestones must be rising numbers of epochs, above 0 and below --epochs 8, got "
+    with pytest.raises(InputError, match=message + " ".join(milestones)):
+        parse_options(typed)
+    assert TrainOptions(milestones=3).milestones == (3,)
+
+
+def test_the_backbone_learns_in_some_epochs():
+    with pytest.raises(InputError, match="--freeze-epochs must be below --epochs 4, got 4"):
+        parse_options(["--epochs", "4", "--freeze-epochs", "4"])
+
+
+def test_the_best_epoch_is_not_chosen_on_the_test_images():
+    with pytest.raises(InputError, match="--keep best needs --val-fraction"):
+        parse_options(["--keep", "best"])
+    options = parse_options(["--keep", "best", "--val-fraction", "0.2"])
+    assert (options.keep, options.val_fraction) == ("best", 0.2)
+
+
+def test_adam_has_learning_rates_of_its_own(tmp_path):
+    assert parse_options(["--optimizer", "adam"]).lr == 0.001  # and not that of digits for SGD
+    adamw = parse_options(["--optimizer", "adamw", "--lr", "0.3"])
+    assert (adamw.lr, adamw.weight_decay) == (0.3, 0.01)
+    parse_options(["--lr", "0.7", "--momentum", "0.8"]).save(tmp_path / "config.json")
+    saved = ["--config", str(tmp_path / "config.json")]
+    assert parse_options(saved).lr == 0.7
+    assert parse_options([*saved, "--optimizer", "sgd"]).lr == 0.7
+    assert parse_options([*saved, "--optimizer", "adam"]).lr == 0.001
 
 
 def test_noise_is_said_once():

@@ -77,7 +77,7 @@ def double(monkeypatch):
     def features(*arguments) -> torch.Tensor:
         return extract_features(*arguments).double()
 
-    for module in ("fit", "measure"):
+    for module in ("validation", "measure"):
         monkeypatch.setattr(f"pyg_agfn.training.{module}.extract_features", features)
     torch.set_default_dtype(torch.float64)
     yield

@@ -30,7 +30,7 @@ def accuracies(monkeypatch):
     def accuracy(fabric, options, state, test) -> float:
         return [0.4, 0.9, 0.6][state.epoch - 1]
 
-    monkeypatch.setattr("pyg_agfn.training.fit._accuracy", accuracy)
+    monkeypatch.setattr("pyg_agfn.training.validation.accuracy_on", accuracy)
 
 
 @pytest.mark.slow

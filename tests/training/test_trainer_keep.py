@@ -12,14 +12,13 @@ from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.methods import (
     Baseline,
 )
+from pyg_agfn.training import validation as validation_module
 
 
 def epochs_of(accuracies, monkeypatch) -> None:
     """Has the epochs measure these accuracies on the validation images."""
-    from pyg_agfn.training import fit
-
     remaining = iter(accuracies)
-    monkeypatch.setattr(fit, "_accuracy", lambda *_: next(remaining))
+    monkeypatch.setattr(validation_module, "accuracy_on", lambda *_: next(remaining))
 
 
 def test_the_last_epoch_is_kept_unless_the_best_is_asked_for(tiny, monkeypatch):

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --seeds 0 1 2 -- \
         --dataset digits --noise 0.2
-    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --pair-flip 0.2 -- \
-        --dataset digits --noise 0
+    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl -- \
+        --dataset digits --noise 0.2 --noise-kind pair
     .venv/bin/python benchmarks/label_issues.py --results issues.jsonl        # the tables alone
 
 What follows on ``--`` are ``train_pyg.py``'s options. Needs cleanlab. Each set and seed is trained
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from label_issue_scores import first, mean_log_odds, mean_over_epochs, pair_flip, quality
+from label_issue_scores import first, mean_log_odds, mean_over_epochs, quality
 from label_issue_trainings import Arrays, collect
 from torch import Tensor
 
@@ -46,6 +46,9 @@ COLUMNS = {
     "f1_confident": "F1 confident",
     "f1_half": "F1 at ½",
 }
+
+#: What sets are called in the tables by their kind of noise.
+KINDS = {"symmetric": "random", "pair": "pair-flip", "instance": "instance-dependent"}
 
 
 def given(name: str, arrays: Arrays) -> Tensor:
@@ -218,15 +221,12 @@ def share_table(lines: Iterable[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None) -> dict[str, Any]:
+def compare_seed(options: TrainOptions, arrays: Path | None) -> dict[str, Any]:
     """Trains, or reads what was trained, and compares."""
     if arrays is not None and arrays.exists():
         with np.load(arrays) as kept:
             return compare({name: torch.from_numpy(kept[name]) for name in kept.files})
     data, _ = load_datasets(options)
-    if flip is not None:
-        data = data.subset(torch.arange(len(data)))
-        data.labels = pair_flip(data.true_labels, flip, data.num_classes, options.seed)
     found = collect(options, data)
     if arrays is not None:
         arrays.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +239,6 @@ def main() -> int:
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--results", type=Path, required=True, help="file of JSON lines")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--pair-flip", type=float, help="share of labels that are the next class")
     parser.add_argument("--set", help="what the table calls it")
     parser.add_argument("--arrays", type=Path, help="folder that keeps what was trained")
     parser.add_argument("training", nargs="*", help="after --: options of train_pyg.py")
@@ -249,13 +248,12 @@ def main() -> int:
     lines = [json.loads(line) for line in there]
     for seed in arguments.seeds if arguments.training else ():
         options = parse_options([*arguments.training, "--seed", str(seed)])
-        flip = arguments.pair_flip
-        kind = "pair-flip" if flip else options.noise_file.stem if options.noise_file else "random"
-        name = arguments.set or f"{options.dataset}, {kind}, {flip or options.noise:.0%}"
+        kind = options.noise_file.stem if options.noise_file else KINDS[options.noise_kind]
+        name = arguments.set or f"{options.dataset}, {kind}, {options.noise:.0%}"
         if any((line["set"], line["seed"]) == (name, seed) for line in lines):
             continue
         kept = arguments.arrays and arguments.arrays / f"{name} {seed}.npz".replace(" ", "-")
-        lines.append({"set": name, "seed": seed, **compare_seed(options, flip, kept)})
+        lines.append({"set": name, "seed": seed, **compare_seed(options, kept)})
         with arguments.results.open("a") as file:
             file.write(json.dumps(lines[-1]) + "\n")
     if lines:

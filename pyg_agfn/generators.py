@@ -5,7 +5,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["order", "augmentation", "mirrored view", "workers", "bank", "pictures"]
+Purpose = Literal[
+    "order", "augmentation", "mirrored view", "workers", "bank", "pictures", "instance noise"
+]
 
 
 def generator_for(purpose: Purpose, seed: int) -> torch.Generator:

@@ -92,9 +92,9 @@ def instance_dependent_noise(
         P(\tilde{y}_i = k) = \rho_i \, \mathrm{softmax}_{k \neq y_i}(x_i W_{y_i})_k
 
     with pixels :math:`x_i` from 0 to 1, and :math:`P(\tilde{y}_i = y_i) = 1 - \rho_i`. Images
-    of a class that look alike are taken for the same wrong classes. The share of wrong labels is not exactly
-    :math:`\rho`: the truncated normal's mean is above it where :math:`\rho` is small, by 0.006 at
-    0.2 and by 0.029 at 0.1.
+    of a class that look alike are taken for the same wrong classes. The share of wrong labels is
+    not exactly :math:`\rho`: the truncated normal's mean is above it where :math:`\rho` is small,
+    by 0.006 at 0.2 and by 0.029 at 0.1.
 
     Source: Xia et al., *Part-dependent Label Noise: Towards Instance-dependent Label Noise*,
     NeurIPS 2020, Algorithm 2.

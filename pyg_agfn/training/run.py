@@ -137,6 +137,7 @@ def make_run_folder(out: Path, name: str) -> Path:
 
 
 def _run_name(options: TrainOptions, method: str) -> str:
-    kind = "" if options.noise_kind == "symmetric" or not options.noise else options.noise_kind
+    plain = not options.noise or options.noise_kind == "symmetric"
+    kind = "" if plain else f"-{options.noise_kind}"
     noise = "list" if options.noise_file else f"{options.noise:g}{kind}"
     return f"{options.dataset}-{method}-noise{noise}-seed{options.seed}"

@@ -75,7 +75,8 @@ def train(method: str, given: dict, changes: dict, votes: bool) -> dict[str, tor
     options = TrainOptions(**{**small, **given})
     data = dataset()
     if votes:
-        data.soft_labels = torch.rand(60, 3, generator=torch.Generator().manual_seed(2)).softmax(1)
+        drawn = torch.rand(60, 3, generator=torch.Generator().manual_seed(2)).softmax(1)
+        data.soft_labels = torch.eye(3)[data.labels].lerp(drawn, 0.3)
     torch.manual_seed(0)
     card = ModelConfig(
         method, "small-cnn", data.classes, 1, 8, 8, 16, 20, samples=options.samples, alpha=2.0

@@ -74,15 +74,6 @@ def first(score: Tensor, share: float) -> Tensor:
     return flagged
 
 
-def pair_flip(labels: Tensor, share: float, num_classes: int, seed: int) -> Tensor:
-    """Labels of which ``round(share * n)`` are the next class, the last class's the first."""
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(labels), generator=generator)[: round(share * len(labels))]
-    noisy = labels.clone()
-    noisy[chosen] = (labels[chosen] + 1) % num_classes
-    return noisy
-
-
 def label_margin(logits: Tensor, labels: Tensor) -> Tensor:
     r"""The given label's logit minus the largest other one: what AUM is the mean over epochs of.
 

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --seeds 0 1 2 -- \
         --dataset digits --noise 0.2
-    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl --pair-flip 0.2 -- \
-        --dataset digits --noise 0
+    .venv/bin/python benchmarks/label_issues.py --results issues.jsonl -- \
+        --dataset digits --noise 0.2 --noise-kind pair
     .venv/bin/python benchmarks/label_issues.py --results issues.jsonl        # the tables alone
 
 What follows on ``--`` are ``train_pyg.py``'s options. Needs cleanlab. Each set and seed is trained
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from label_issue_scores import first, mean_log_odds, mean_over_epochs, pair_flip, quality
+from label_issue_scores import first, mean_log_odds, mean_over_epochs, quality
 from label_issue_trainings import Arrays, collect
-from seeded_runs import Line, add_arguments, run_seeds, set_name
+from seeded_runs import Line, add_arguments, run_seeds
 from torch import Tensor
 
 from pyg_agfn.cli import OneLineParser, run_script
@@ -217,15 +217,12 @@ def share_table(lines: Iterable[Line]) -> str:
     return "\n".join(text)
 
 
-def compare_seed(options: TrainOptions, flip: float | None, arrays: Path | None) -> Line:
+def compare_seed(options: TrainOptions, arrays: Path | None) -> Line:
     """Trains, or reads what was trained, and compares."""
     if arrays is not None and arrays.exists():
         with np.load(arrays) as kept:
             return compare({name: torch.from_numpy(kept[name]) for name in kept.files})
     data, _ = load_datasets(options)
-    if flip is not None:
-        data = data.subset(torch.arange(len(data)))
-        data.labels = pair_flip(data.true_labels, flip, data.num_classes, options.seed)
     found = collect(options, data)
     if arrays is not None:
         arrays.parent.mkdir(parents=True, exist_ok=True)
@@ -237,21 +234,16 @@ def main() -> int:
     """Trains what is missing, and prints the tables."""
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     add_arguments(parser)
-    parser.add_argument("--pair-flip", type=float, help="share of labels that are the next class")
     parser.add_argument("--arrays", type=Path, help="folder that keeps what was trained")
     arguments = parser.parse_args()
-    flip = arguments.pair_flip
 
     def compute(options: TrainOptions, name: str) -> Line:
         kept = arguments.arrays and arguments.arrays / f"{name} {options.seed}.npz".replace(
             " ", "-"
         )
-        return compare_seed(options, flip, kept)
+        return compare_seed(options, kept)
 
-    def name_of(options: TrainOptions) -> str:
-        return f"{options.dataset}, pair-flip, {flip:.0%}" if flip else set_name(options)
-
-    lines = run_seeds(arguments, compute, name_of)
+    lines = run_seeds(arguments, compute)
     if lines:
         print(f"{score_table(lines)}\n\n{share_table(lines)}")
     return 0

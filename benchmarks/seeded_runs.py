@@ -13,6 +13,9 @@ from pyg_agfn.training import TrainOptions, parse_options
 
 Line = dict[str, Any]
 
+#: What tables call the kinds of noise.
+KINDS = {"symmetric": "random", "pair": "pair-flip", "instance": "instance-dependent"}
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of every such benchmark."""
@@ -24,8 +27,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def set_name(options: TrainOptions) -> str:
     """What a table calls the images and labels of these options."""
-    kind = options.noise_file.stem if options.noise_file else f"random, {options.noise:.0%}"
-    return f"{options.dataset}, {kind}"
+    noise = f"{KINDS[options.noise_kind]}, {options.noise:.0%}"
+    return f"{options.dataset}, {options.noise_file.stem if options.noise_file else noise}"
 
 
 def run_seeds(

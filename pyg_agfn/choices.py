@@ -6,8 +6,13 @@ can be read before torch is imported.
 
 from typing import Literal
 
-#: Labels of FERPlus: the class of most votes, or of more than half of them.
-LabelMode = Literal["plurality", "majority"]
+#: Labels of FERPlus: the class of most votes; of more than half of them; or of more than half of
+#: those that are not alone in their class (:func:`pyg_agfn.datasets.ferplus_votes.winner`).
+LabelMode = Literal["plurality", "majority", "official-majority"]
+#: What is learned of an image: its label, or the distribution of its raters' votes.
+Targets = Literal["labels", "votes"]
+#: How labels are made wrong (:mod:`pyg_agfn.datasets.noise`).
+NoiseKind = Literal["symmetric", "pair", "instance"]
 #: How an image of another shape is brought to a size: stretched; cut to the largest part of that
 #: shape in its centre; or whole, between black bars.
 Resize = Literal["stretch", "crop", "pad"]

@@ -6,7 +6,14 @@ import numpy as np
 import torch
 
 Purpose = Literal[
-    "order", "augmentation", "mirrored view", "workers", "bank", "pictures", "validation"
+    "order",
+    "augmentation",
+    "mirrored view",
+    "workers",
+    "bank",
+    "pictures",
+    "validation",
+    "instance noise",
 ]
 
 

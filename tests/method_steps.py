@@ -13,7 +13,13 @@ def set_up(method: Method, model: BaselineClassifier, num_images: int = 120) -> 
 
 
 def step(
-    method: Method, images: Tensor, labels: Tensor, index: Tensor, epoch: int = 1, **views: Tensor
+    method: Method,
+    images: Tensor,
+    labels: Tensor,
+    index: Tensor,
+    epoch: int = 1,
+    soft_labels: Tensor | None = None,
+    **views: Tensor,
 ) -> StepOutput:
     """What a step on these images yields."""
-    return method.training_step(TrainingBatch(images, labels, index, views, epoch))
+    return method.training_step(TrainingBatch(images, labels, index, views, epoch, soft_labels))

@@ -84,6 +84,6 @@ def test_images_are_cached_in_a_folder_given_as_text(tmp_path, tiny):
 
 
 def test_a_device_may_be_text(tiny):
-    images, labels, _, _ = next(iter(Batches(tiny, 8, "cpu")))
+    images, labels, *_ = next(iter(Batches(tiny, 8, "cpu")))
     assert images.shape == (8, 1, 8, 8)
     assert labels.device == torch.device("cpu")

@@ -124,7 +124,11 @@ def write_audit(
 def retrain_on_cleaned(folder: Path, options: TrainOptions, console: Console) -> dict[str, Any]:
     """Trains a run like the first one on its cleaned labels; returns the metrics."""
     cleaned = dataclasses.replace(
-        options, noise=0.0, noise_file=folder / CLEANED, noise_labels="names"
+        options,
+        noise=0.0,
+        noise_file=folder / CLEANED,
+        noise_labels="names",
+        targets="labels",  # votes would take the place of the cleaned labels
     )
     train, test = load_datasets(cleaned)
     second = make_run_folder(folder.parent, f"{folder.name}-cleaned")

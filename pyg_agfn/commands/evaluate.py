@@ -18,7 +18,8 @@ def main() -> int:
     parser.add_argument(
         "--label-mode",
         choices=get_args(LabelMode),
-        help="ferplus: the images that have a label by most votes, or by more than half of them",
+        help="ferplus: the images that have a label by most votes, by more than half of them, or, "
+        "as in the literature, by more than half of those left without single votes",
     )
     parser.add_argument("--batch-size", type=int, help="of the protocols; training's if not given")
     parser.add_argument("--draws", type=int, help="shuffles of the test images; training's if not")

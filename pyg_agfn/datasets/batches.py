@@ -71,6 +71,8 @@ class Batches:
                 self.images = self.images.to(device)
         self.labels = dataset.labels.to(device)
         self.weights = balance_weights(dataset.labels) if balanced else None
+        soft_labels = dataset.soft_labels
+        self.soft_labels = None if soft_labels is None else soft_labels.to(device)
         self.batch_size = min(batch_size, len(dataset))
         self.device = device
         self.shuffle = shuffle
@@ -108,7 +110,9 @@ class Batches:
                 {name: draw[:, part].to(self.device) for name, draw in drawn.items()},
             )
             self.done += 1
-            yield ImageBatch(images, self.labels[chosen.to(self.device)], chosen, views)
+            rows = chosen.to(self.device)
+            soft_labels = None if self.soft_labels is None else self.soft_labels[rows]
+            yield ImageBatch(images, self.labels[rows], chosen, views, soft_labels)
         self._begin, self.done = None, 0
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -8,7 +8,15 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from pyg_agfn.choices import LabelMode as LabelMode
+from pyg_agfn.choices import Targets
 from pyg_agfn.datasets.bad_data import BadData, Listed
+from pyg_agfn.datasets.ferplus_votes import (
+    CLASSES,
+    VOTES,
+    check_votes,
+    vote_distribution,
+    winner,
+)
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
@@ -20,17 +28,6 @@ from pyg_agfn.errors import InputError, as_path
 
 Split = Literal["train", "valid", "test"]
 
-CLASSES = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-)
-VOTES = (*CLASSES, "unknown", "NF")
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 USAGES = {"train": "Training", "valid": "PublicTest", "test": "PrivateTest"}
 SIDE = 48
@@ -48,11 +45,13 @@ class FERPlus(ImageDataset):
         split: ``"train"``, ``"valid"`` or ``"test"``.
         image_size: Side in pixels; 48 if not given.
         cache_dir: Folder for decoded images.
-        label_mode: ``"plurality"``: the class of most votes (Section 4.1 of the AGFN paper), ties
-            to the first column. ``"majority"``: only images of which it has more than half of the
-            votes. Images whose winner is ``unknown`` or ``NF`` (no face) are left out of both.
+        label_mode: Which class the votes give an image, and which images have one:
+            ``"plurality"``, ``"majority"`` or ``"official-majority"``
+            (:func:`~pyg_agfn.datasets.ferplus_votes.winner`).
         skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
         resize: How images that are not square are brought to ``image_size``.
+        targets: ``"votes"`` adds the distribution of each image's votes as ``soft_labels``
+            (:func:`~pyg_agfn.datasets.ferplus_votes.vote_distribution`). ``"labels"``: none.
 
     Raises:
         InputError: No such layout, a column that is missing, a class without an image.
@@ -68,12 +67,15 @@ class FERPlus(ImageDataset):
         label_mode: LabelMode = "plurality",
         skip_bad: bool = False,
         resize: Resize = "stretch",
+        targets: Targets = "labels",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"FERPlus split must be one of {', '.join(FOLDERS)}, got {split!r}")
         if label_mode not in get_args(LabelMode):
             modes = ", ".join(get_args(LabelMode))
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
+        if targets not in get_args(Targets):
+            raise InputError(f"FERPlus targets must be labels or votes, got {targets!r}")
         check_resize(resize)
         root = as_path(root, "root")
         folder = root / FOLDERS[split]
@@ -109,6 +111,8 @@ class FERPlus(ImageDataset):
         bad.raise_if_any()
         kept = {image.name for image in readable}
         dropped = dict.fromkeys(row.name for row in rows if row.name not in kept)
+        votes = {row.row: row.votes for row in rows}
+        soft_labels = [vote_distribution(votes[image.row]) for image in readable]
         super().__init__(
             images,
             [image.label for image in readable],
@@ -116,13 +120,14 @@ class FERPlus(ImageDataset):
             [f"{FOLDERS[split]}/{image.name}" for image in readable],
             skipped=bad.items,
             set_aside=[*(f"{FOLDERS[split]}/{name}" for name in dropped), *others],
+            soft_labels=soft_labels if targets == "votes" else None,
         )
 
 
 @register_dataset(
     "ferplus",
     splits=("valid", "test"),
-    options=("image_size", "resize", "cache", "skip_bad", "label_mode"),
+    options=("image_size", "resize", "cache", "skip_bad", "label_mode", "targets"),
 )
 def read_ferplus(
     split: Split,
@@ -132,9 +137,10 @@ def read_ferplus(
     cache: Path | None = None,
     skip_bad: bool = False,
     label_mode: LabelMode = "plurality",
+    targets: Targets = "labels",
 ) -> FERPlus:
     """:class:`FERPlus` by the options of a run."""
-    return FERPlus(root, split, image_size, cache, label_mode, skip_bad, resize)
+    return FERPlus(root, split, image_size, cache, label_mode, skip_bad, resize, targets)
 
 
 def _images_of_other_splits(root: Path, split: Split) -> list[str]:
@@ -160,7 +166,7 @@ def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadDat
     listed = []
     seen: dict[str, tuple[int, int | None]] = {}
     for name, votes, row in rows:
-        label = _winner(votes, mode)
+        label = winner(votes, mode)
         first, first_label = seen.setdefault(name, (row, label))
         if first_label != label:
             bad.add(f"has votes for another label in row {first}", source, row, name)
@@ -172,24 +178,6 @@ def _labelled(rows: Sequence[_Votes], mode: LabelMode, source: Path, bad: BadDat
     return listed
 
 
-def _winner(votes: Sequence[int], mode: LabelMode) -> int | None:
-    """The class of these votes, if they have one."""
-    most = max(votes)
-    winner = votes.index(most)  # the first of those that tie
-    enough = most > 0 if mode == "plurality" else 2 * most > sum(votes)
-    return winner if winner < len(CLASSES) and enough else None
-
-
-def _check_votes(cells: Sequence[str]) -> str:
-    """What is wrong with an image's votes, if they are not ten whole numbers."""
-    if len(cells) != len(VOTES):
-        return f"expected {len(VOTES)} columns of votes ({', '.join(VOTES)}), got {len(cells)}"
-    for column, cell in zip(VOTES, map(str.strip, cells), strict=True):
-        if not (cell.isascii() and cell.isdecimal() and len(cell) < 9):
-            return f"votes for {column} must be a whole number, got {cell[:80]!r}"
-    return ""
-
-
 def _read_label_csv(path: Path, bad: BadData) -> list[_Votes]:
     """``fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0`` a line: name, box, ten votes."""
     found = []
@@ -199,7 +187,7 @@ def _read_label_csv(path: Path, bad: BadData) -> list[_Votes]:
         elif not is_file_name(name := cells[0].strip()):
             reason = f"expected the name of an image in this folder, got {name[:80]!r}"
             bad.add(reason, path, row)
-        elif fault := _check_votes(cells[2:]):
+        elif fault := check_votes(cells[2:]):
             bad.add(fault, path, row, name)
         else:
             found.append(_Votes(name, [int(cell.strip()) for cell in cells[2:]], row))
@@ -224,7 +212,7 @@ def _read_vote_csv(path: Path, split: Split, bad: BadData) -> tuple[list[_Votes]
             bad.add(reason, path, row, name)
         elif usage != USAGES[split]:
             others.append(f"{folders[usage]}/{name}")
-        elif fault := _check_votes(votes):
+        elif fault := check_votes(votes):
             bad.add(fault, path, row, name)
         else:
             found.append(_Votes(name, [int(cell.strip()) for cell in votes], row))

@@ -16,12 +16,15 @@ class ImageBatch(NamedTuple):
         index: Which images of the data set these are, :math:`(N)`, on the CPU.
         views: Further views of the same images, :math:`(N, C, H, W)` each, by the names of
             :data:`pyg_agfn.datasets.views.VIEWS`.
+        soft_labels: Distributions :math:`(N, K)` that are learned in the place of the labels, where
+            the data set has them.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
     views: dict[str, Tensor]
+    soft_labels: Tensor | None = None
 
 
 class ImageBatches(Protocol):

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyg_agfn.choices import NoiseKind
 from pyg_agfn.datasets.bad_data import BadData, BadItem
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.image_pixels import UNKNOWN_WHITE
 from pyg_agfn.datasets.label_list import LabelList, read_noise_file
 from pyg_agfn.datasets.label_notation import Notation
-from pyg_agfn.datasets.labels import check_labels, fingerprint
-from pyg_agfn.datasets.noise import inject_label_noise
+from pyg_agfn.datasets.labels import as_soft_labels, check_labels, fingerprint
+from pyg_agfn.datasets.noise import make_noise
 from pyg_agfn.errors import InputError
 
 
@@ -33,10 +34,12 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         set_aside: Names of other images of the data set: of another part, without a label, or bad.
             Lists may name them.
         every_class: Whether each class must have an image; images to measure on may lack some.
+        soft_labels: Distributions of the classes, :math:`(n, K)`, such as those of several raters.
+            Training learns these in the place of the labels, if there are any.
 
     Raises:
         InputError: There is no image, or a class without one; not one label and name for each
-            image, or a label that is no class.
+            image, a label that is no class, or soft labels that are no distributions.
     """
 
     #: Whose the true labels are, in messages.
@@ -59,6 +62,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         skipped: Sequence[BadItem] = (),
         set_aside: Sequence[str] = (),
         every_class: bool = True,
+        soft_labels: Sequence[Sequence[float]] | np.ndarray[Any, Any] | Tensor | None = None,
     ) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
@@ -78,6 +82,10 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
             )
         name, num_skipped = type(self).__name__, len(self.skipped)
         check_labels(name, self.labels, self.classes, num_skipped, every_class)
+        #: What training learns in the place of the labels, ``float32`` (n, K), if not None.
+        self.soft_labels: Tensor | None = None
+        if soft_labels is not None:
+            self.soft_labels = as_soft_labels(name, soft_labels, len(self), self.num_classes)
 
     @property
     def num_classes(self) -> int:
@@ -122,7 +130,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     def fingerprint(self) -> str:
         """Of which images these are, in which order, and of their labels."""
-        return fingerprint(self.images.shape, self.classes, self.names, self.labels)
+        shape = self.images.shape
+        return fingerprint(shape, self.classes, self.names, self.labels, self.soft_labels)
 
     def pixels(self, index: Tensor) -> Tensor:
         r"""These images as they are stored, ``uint8`` :math:`(N, C, H, W)`."""
@@ -133,15 +142,30 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         part = copy.copy(self)
         part.images = self.images[indices]
         part.labels, part.true_labels = self.labels[indices], self.true_labels[indices]
+        if self.soft_labels is not None:
+            part.soft_labels = self.soft_labels[indices]
         part.names = [self.names[i] for i in indices.tolist()]
         kept = set(part.names)
         part.set_aside = [*self.set_aside, *(name for name in self.names if name not in kept)]
         return part
 
-    def with_noise(self, ratio: float, seed: int) -> "ImageDataset":
-        """The same images with a share of the labels made wrong (:func:`inject_label_noise`)."""
+    def with_noise(self, ratio: float, seed: int, kind: NoiseKind = "symmetric") -> "ImageDataset":
+        """The same images with a share of the labels made wrong (:mod:`pyg_agfn.datasets.noise`).
+
+        Args:
+            ratio: The share of wrong labels, 0 to 1; with ``"instance"`` its mean, about.
+            seed: Of the draws.
+            kind: ``"symmetric"``: by any other class; ``"pair"``: by the next class;
+                ``"instance"``: by what the image looks like.
+
+        Raises:
+            InputError: The images have soft labels, or an argument is out of its range.
+        """
+        self._refuse_soft_labels()
         noisy = copy.copy(self)
-        noisy.labels = inject_label_noise(self.true_labels, ratio, self.num_classes, seed)
+        noisy.labels = make_noise(
+            kind, self.true_labels, ratio, self.num_classes, seed, self.images
+        )
         return noisy
 
     def with_noise_file(
@@ -158,7 +182,11 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
             skip_bad: Leave out bad rows, and keep them in ``skipped``.
             notation: How the list writes labels.
             set_aside: Names of other images of the data set, such as the test part's.
+
+        Raises:
+            InputError: The images have soft labels, or as :func:`read_noise_file`.
         """
+        self._refuse_soft_labels()
         bad = BadData(skip_bad)
         others = [*self.set_aside, *set_aside]
         labels = self.true_labels.tolist()
@@ -169,6 +197,13 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         noisy.labels = self.true_labels.clone()
         noisy.labels[list(found.labels)] = torch.tensor(list(found.labels.values()))
         return noisy
+
+    def _refuse_soft_labels(self) -> None:
+        if self.soft_labels is not None:
+            raise InputError(
+                f"{type(self).__name__}: labels that are made wrong contradict its soft labels, "
+                "which are learned in their place: read it without these (targets='labels')"
+            )
 
     def describe_label_list(self) -> str | None:
         """What the list of labels changed, in one line; None if the labels are from no list."""

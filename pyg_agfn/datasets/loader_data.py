@@ -56,6 +56,8 @@ class LoaderData:
     skipped: Sequence[BadItem] = ()
     #: What is white in images of more than 8 bits.
     white = UNKNOWN_WHITE
+    #: Distributions that are learned in the place of the labels: none.
+    soft_labels: Tensor | None = None
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ Recognition*.
 
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,6 +52,7 @@ class GraphMethod(Method):
     """
 
     joins_images = True
+    learns_soft_labels = True
     options = GRAPH_OPTIONS
 
     model: AGFNClassifier
@@ -90,18 +92,19 @@ class GraphMethod(Method):
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         x = self.model.features(batch.images)
-        return StepOutput(*self.loss_of_features(x, batch.labels, self.uses_graph(batch.epoch)))
+        return StepOutput(*self.loss_of_features(x, batch, self.uses_graph(batch.epoch)))
 
     def loss_of_features(
-        self, x: Tensor, labels: Tensor, use_graph: bool
+        self, x: Tensor, batch: TrainingBatch, use_graph: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         r"""Loss, logits and targets from the backbone's features :math:`(N, F)`.
 
         The loss is the mean over the images and the S draws of the graph (Eq. 10).
         """
         logits = full_precision(self.model.head(x, use_graph=use_graph))
-        targets = labels.repeat(len(logits) // len(labels))
-        return self.criterion(logits, targets), logits, targets
+        draws = len(logits) // len(x)
+        learned = torch.cat([batch.learned] * draws)
+        return self.criterion(logits, learned), logits, batch.labels.repeat(draws)
 
 
 @register_method("threshold-gcn")
@@ -156,8 +159,8 @@ class AGFNMethod(GraphMethod):
         x = self.model.features(batch.images)
         graph_loss = None
         if use_graph and self.descent == "alternate":
-            graph_loss = self.loss_of_features(x.detach(), batch.labels, use_graph)[0]
-        loss, logits, targets = self.loss_of_features(x, batch.labels, use_graph)
+            graph_loss = self.loss_of_features(x.detach(), batch, use_graph)[0]
+        loss, logits, targets = self.loss_of_features(x, batch, use_graph)
         if use_graph and self.descent == "joint":
             graph_loss = loss
         return StepOutput(loss, logits, targets, graph_loss)

@@ -10,3 +10,4 @@ class Baseline(Method):
 
     summary = "the network alone, trained on the labels as they are given"
     color = "#D55E00"
+    learns_soft_labels = True

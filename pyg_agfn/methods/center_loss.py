@@ -25,6 +25,8 @@ class CenterLoss(Method):
         c_j \leftarrow c_j - \alpha \frac{\sum_i [y_i = j] (c_j - x_i)}{1 + \sum_i [y_i = j]}
         \quad \text{(Eq. 4)}
 
+    Soft labels are learned by the loss beside it; the center is that of the label.
+
     Args:
         criterion: Loss of logits and labels beside it.
         weight: :math:`\lambda`. (default: :obj:`0.008`, the authors' code)
@@ -34,6 +36,7 @@ class CenterLoss(Method):
     summary = "the network alone, its features drawn to the mean of their class"
     color = "#CC79A7"
     linestyle = "--"
+    learns_soft_labels = True
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class CenterLoss(Method):
         logits = full_precision(self.model.head(features))
         features = full_precision(features)
         apart = features - self.centers[labels]
-        loss = self.criterion(logits, labels) + self.weight * apart.square().sum() / (
+        loss = self.criterion(logits, batch.learned) + self.weight * apart.square().sum() / (
             2 * len(apart)
         )
         self.move_centers(gather_rows(features.detach()), gather_rows(labels))

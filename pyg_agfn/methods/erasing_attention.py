@@ -37,6 +37,7 @@ class ErasingAttention(Method):
     color = "#56B4E9"
     linestyle = "--"
     views = ("mirrored",)
+    learns_soft_labels = True
 
     def __init__(self, criterion: Criterion = F.cross_entropy, weight: float = 5.0) -> None:
         super().__init__(criterion)
@@ -52,7 +53,7 @@ class ErasingAttention(Method):
             full_precision(torch.einsum("nchw,kc->nkhw", m, weight)) for m in (maps, mirrored_maps)
         )
         consistency = F.mse_loss(attention, mirrored_attention.flip(-1))
-        loss = self.criterion(logits, batch.labels) + self.weight * consistency
+        loss = self.criterion(logits, batch.learned) + self.weight * consistency
         return StepOutput(loss, logits, batch.labels)
 
 

@@ -29,6 +29,9 @@ class TrainingBatch:
         index: Which training images these are, :math:`(N)`.
         views: Further views of the same images by their names, :attr:`Method.views`.
         epoch: From 1.
+        soft_labels: Distributions of the classes, :math:`(N, K)`, that are to be learned in the
+            place of the labels; None: the labels are. A method gets them only if it says so by
+            :attr:`Method.learns_soft_labels`.
     """
 
     images: Tensor
@@ -36,6 +39,12 @@ class TrainingBatch:
     index: Tensor
     views: Mapping[str, Tensor]
     epoch: int = 1
+    soft_labels: Tensor | None = None
+
+    @property
+    def learned(self) -> Tensor:
+        r"""What a loss compares answers with: the soft labels if there are any, else the labels."""
+        return self.labels if self.soft_labels is None else self.soft_labels
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,8 @@ class Method:
     :meth:`training_step`, most often alone.
 
     Args:
-        criterion: Loss of logits :math:`(N, K)` and labels :math:`(N)`, a scalar.
-            (default: cross-entropy)
+        criterion: Loss of logits :math:`(N, K)` and labels :math:`(N)` or distributions
+            :math:`(N, K)`, a scalar. (default: cross-entropy)
     """
 
     #: Its name in options and tables; set where it is registered.
@@ -77,6 +86,9 @@ class Method:
     joins_images: ClassVar[bool] = False
     #: Whether it is defined by a loss of its own, so that option ``--loss`` says nothing to it.
     own_loss: ClassVar[bool] = False
+    #: Whether its steps learn :attr:`TrainingBatch.soft_labels` where there are any; a method that
+    #: does not is refused on images that have them.
+    learns_soft_labels: ClassVar[bool] = False
     #: Further views of each image that a step needs, of :data:`pyg_agfn.datasets.views.VIEWS`.
     views: ClassVar[tuple[str, ...]] = ()
     #: Its own defaults of training options.
@@ -118,7 +130,7 @@ class Method:
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         """What a mini-batch is to minimize; the model is in training mode."""
         logits = full_precision(self.model(batch.images))
-        return StepOutput(self.criterion(logits, batch.labels), logits, batch.labels)
+        return StepOutput(self.criterion(logits, batch.learned), logits, batch.labels)
 
     def uses_graph(self, epoch: int) -> bool:
         """Whether the answers of an epoch, from 1, join the images."""

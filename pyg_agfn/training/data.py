@@ -16,6 +16,7 @@ from pyg_agfn.datasets.ferplus import LabelMode
 from pyg_agfn.datasets.labels import check_labels
 from pyg_agfn.datasets.loader_data import LoaderData, decode_items
 from pyg_agfn.errors import InputError, printable
+from pyg_agfn.methods.method import Method
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.training.options import TrainOptions
 
@@ -95,8 +96,22 @@ def as_measured_data(
     places = torch.tensor([place[name] for name in own])
     data = copy.copy(data)
     data.labels, data.true_labels = places[data.labels], places[data.true_labels]
+    data.soft_labels = None  # columns of other classes; only training learns them
     data.classes = tuple(classes)
     return data
+
+
+def check_learns(method: Method, train: TrainingData) -> None:
+    """Refuses soft labels that a method would pass over.
+
+    Raises:
+        InputError: The method learns from labels alone.
+    """
+    if train.soft_labels is not None and not method.learns_soft_labels:
+        raise InputError(
+            f"{type(method).__name__} learns from labels alone, and the training images have soft "
+            "labels: take another method, or read the images without them (targets='labels')"
+        )
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:
@@ -155,5 +170,5 @@ def load_datasets(
             options.noise_file, options.skip_bad, options.noise_labels, others
         )
     elif options.noise:
-        train = train.with_noise(options.noise, options.seed)
+        train = train.with_noise(options.noise, options.seed, options.noise_kind)
     return train, test

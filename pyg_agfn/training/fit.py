@@ -20,7 +20,7 @@ from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import TrainingState
 from pyg_agfn.training.class_balance import make_criterion
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
-from pyg_agfn.training.data import TrainingData
+from pyg_agfn.training.data import TrainingData, check_learns
 from pyg_agfn.training.few_images import warn_of_few_steps
 from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
@@ -105,6 +105,7 @@ def fit(
     """
     if len(train) < 2:
         raise InputError("training needs at least 2 images (batch normalization)")
+    check_learns(method, train)
     if len(train.classes) < 2:
         raise InputError(f"training needs at least 2 classes, there is only {train.classes[0]}")
     if warning := warn_of_few_steps(options.batch_size, len(train)):
@@ -279,7 +280,7 @@ def _train_epoch(
     before, start, first = state.seconds, time.perf_counter(), state.batches.done
     shown = start
     for batch in state.batches:
-        seen = TrainingBatch(batch.images, batch.labels, batch.index, batch.views, state.epoch)
+        seen = TrainingBatch(*batch[:4], state.epoch, batch.soft_labels)
         out = state.descent.step(seen)
         state.count(seen, out)
         if state.average is not None:

@@ -68,7 +68,7 @@ def _without_replaced(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dic
         names = (*_names(saved["method"]), *_names(given["method"]))
         replaced |= {option for name in names for option in method_defaults(name)}
     if another("dataset"):
-        replaced |= {"root", "eval_split", "label_mode"}
+        replaced |= {"root", "eval_split", "label_mode", "targets"}
     if {"optimizer": "sgd", **saved, **given}["optimizer"] != saved.get("optimizer", "sgd"):
         replaced |= {"lr", "weight_decay", "momentum"}
     return {name: value for name, value in saved.items() if name not in replaced}

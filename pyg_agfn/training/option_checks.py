@@ -101,7 +101,26 @@ def check_options(options: TrainOptions) -> None:
         check(options.eval_split in reader.splits, "eval_split", f"{splits} with {options.dataset}")
         if "label_mode" not in reader.options:
             check(options.label_mode == "plurality", "label_mode", "left out (it has no votes)")
+        if "targets" not in reader.options:
+            check(options.targets == "labels", "targets", "left out (it has no votes)")
         if reader.needs_root and options.root is None:
             raise InputError(f"--dataset {options.dataset} needs --root, the folder of its files")
+    if options.targets == "votes":
+        _check_votes(options)
     if options.noise and options.noise_file:
         raise InputError("--noise and --noise-file both say which labels are wrong: give one")
+
+
+def _check_votes(options: TrainOptions) -> None:
+    """What contradicts learning from the raters' votes."""
+    if options.noise or options.noise_file:
+        wrong = "--noise" if options.noise else "--noise-file"
+        raise InputError(
+            f"--targets votes learns the raters' votes, and {wrong} makes labels wrong: leave one "
+            "of the two out"
+        )
+    hard = [name for name in options.method if not METHODS[name].learns_soft_labels]
+    if hard:
+        raise InputError(
+            f"--targets votes: {', '.join(hard)} learns from labels alone; leave it out of --method"
+        )

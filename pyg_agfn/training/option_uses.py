@@ -70,6 +70,7 @@ def _of_method(
 
 
 _OF_FILE = Use(lambda o: o.noise_file is not None, "without --noise-file", "name a list of labels")
+_OF_NOISE = Use(lambda o: o.noise > 0, "without --noise", "give a share of labels by --noise")
 _SKIPPED = Use(
     lambda o: _reads(o, "skip_bad") or o.noise_file is not None,
     "with --dataset {dataset}, which has no rows or images to leave out",
@@ -157,8 +158,9 @@ _REGISTERED = Use(
 #: every run, or depends on the machine alone (``--workers``, ``--cache`` of a full cache).
 USES: dict[str, tuple[Use, ...]] = {
     **dict.fromkeys(_READING, (_REGISTERED,)),
-    **{name: (_of_dataset(name),) for name in ("root", "cache", "resize", "label_mode")},
+    **{name: (_of_dataset(name),) for name in ("root", "cache", "resize", "label_mode", "targets")},
     "noise_labels": (_OF_FILE,),
+    "noise_kind": (_REGISTERED, _OF_NOISE),
     "skip_bad": (_SKIPPED,),
     "loss": (_LOSS,),
     **{

@@ -15,9 +15,11 @@ from pyg_agfn.choices import (
     GraphGradient,
     LabelMode,
     LabelSource,
+    NoiseKind,
     Notation,
     Propagation,
     Resize,
+    Targets,
 )
 from pyg_agfn.errors import as_path
 from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
@@ -51,6 +53,12 @@ class TrainOptions(OptimizationOptions):
     dataset: str = option("digits", "images to learn", "data", choices=lambda: tuple(DATASETS))
     root: Path | None = option(None, "folder of the data set; digits needs none", "data")
     noise: float = option(0.0, "share of training labels made wrong, 0 to below 1", "data")
+    noise_kind: NoiseKind = option(
+        "symmetric",
+        "what --noise makes of a label: any other class; the next class; or the class that the "
+        "image's pixels decide on",
+        "data",
+    )
     noise_file: Path | None = option(None, "list of training labels, 'path label' a line", "data")
     noise_labels: Notation = option(
         "auto", "how --noise-file writes labels: class names, or numbers from 0 or from 1", "data"
@@ -65,7 +73,14 @@ class TrainOptions(OptimizationOptions):
     eval_split: str = option("test", "images to measure on: test; ferplus also has valid", "data")
     label_mode: LabelMode = option(
         "plurality",
-        "ferplus labels: the class of most votes, or of more than half of them",
+        "ferplus labels: the class of most votes; of more than half of them; or, as in the "
+        "literature, of more than half of those that are left without single votes",
+        "data",
+    )
+    targets: Targets = option(
+        "labels",
+        "ferplus: what is learned of an image, its label or the distribution of its raters' votes; "
+        "not with labels that are made wrong",
         "data",
     )
     skip_bad: bool = option(

@@ -137,5 +137,7 @@ def make_run_folder(out: Path, name: str) -> Path:
 
 
 def _run_name(options: TrainOptions, method: str) -> str:
-    noise = "list" if options.noise_file else f"{options.noise:g}"
+    plain = not options.noise or options.noise_kind == "symmetric"
+    kind = "" if plain else f"-{options.noise_kind}"
+    noise = "list" if options.noise_file else f"{options.noise:g}{kind}"
     return f"{options.dataset}-{method}-noise{noise}-seed{options.seed}"

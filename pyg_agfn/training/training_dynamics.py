@@ -58,7 +58,8 @@ class TrainingDynamics:
             return
         given = batch.labels.repeat(answers // size).unsqueeze(1)
         found = full_precision(out.logits).softmax(1).gather(1, given).view(-1, size).mean(0)
-        index, found = gather_rows(batch.index), gather_rows(found)
+        index = gather_rows(batch.index.to(self.total.device, non_blocking=True))
+        found = gather_rows(found)
         self.total.index_add_(0, index, found.to(self.total.dtype))
         self.count.index_add_(0, index, torch.ones_like(index))
 

@@ -7,7 +7,6 @@ from label_issue_scores import (
     mean_log_odds,
     mean_over_epochs,
     nearest_posterior,
-    pair_flip,
     quality,
 )
 
@@ -44,15 +43,6 @@ def test_first_are_the_highest_and_ties_do_not_follow_the_order_of_the_data():
     chosen = first(torch.zeros(1000), 0.5)
     assert chosen.sum() == 500
     assert 200 < chosen[:500].sum() < 300
-
-
-def test_pair_flip_moves_exactly_a_share_to_the_next_class():
-    labels = torch.arange(40) % 4
-    noisy = pair_flip(labels, 0.25, 4, seed=1)
-    changed = noisy != labels
-    assert changed.sum() == 10
-    assert torch.equal(noisy[changed], (labels[changed] + 1) % 4)
-    assert not torch.equal(noisy, pair_flip(labels, 0.25, 4, seed=2))
 
 
 def test_margin_is_to_the_largest_other_logit():

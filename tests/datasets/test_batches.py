@@ -33,7 +33,7 @@ def test_a_shuffled_pass_has_full_batches_of_matching_labels(tiny):
     rows = [tiny.images.float().mean((1, 3))[:, 2 * k + 1].view(-1) for k in range(3)]
     brightest = torch.stack(rows, 1).argmax(1)
     assert torch.equal(brightest, tiny.labels)  # the label can be seen in the image
-    for images, labels, index, _ in found:
+    for images, labels, index, *_ in found:
         assert torch.equal(images, to_float(tiny.images[index]))
         seen = torch.stack([images.mean((1, 3))[:, 2 * k + 1] for k in range(3)], 1).argmax(1)
         assert torch.equal(seen, labels)

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_ferplus import write_ferplus
 
 from pyg_agfn.datasets import FERPlus, ferplus
+from pyg_agfn.datasets.ferplus_votes import vote_distribution
 from pyg_agfn.errors import InputError
 
 #: Votes, and the class by plurality (None: left out), and whether it has more than half.
@@ -89,6 +91,28 @@ def test_both_layouts_give_the_same(folders, pair):
     assert one.names == other.names
 
 
+@pytest.mark.parametrize("mode", ["plurality", "majority", "official-majority"])
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_votes_belong_to_the_images_that_have_a_label(folders, pair, mode, split):
+    path = folders / "FER2013Train" / "label.csv"
+    path.write_text('gone.png,"(0, 0, 48, 48)",0,0,0,9,1,0,0,0,0,0\n' + path.read_text())
+    given = {"label_mode": mode, "targets": "votes", "skip_bad": True}
+    found = [FERPlus(folders, split, **given)]
+    found += [FERPlus(pair, split, **given)] if split == "train" else []
+    for data in found:
+        expected = [vote_distribution(ROWS[int(name[-11:-4])][0]) for name in data.names]
+        torch.testing.assert_close(data.soft_labels, torch.tensor(expected))
+        assert (
+            data.soft_labels.gather(1, data.labels[:, None])
+            .flatten()
+            .equal(data.soft_labels.amax(1))
+        )
+        part = data.subset(torch.tensor([5, 2]))
+        assert part.soft_labels.equal(data.soft_labels[[5, 2]])
+    assert len(found[0].skipped) == (split == "train")
+    assert FERPlus(folders, "valid").soft_labels is None
+
+
 def test_a_second_start_reads_no_pixel_of_the_pair(pair, monkeypatch):
     first = FERPlus(pair, "train")
     with monkeypatch.context() as patch:
@@ -150,8 +174,10 @@ def test_splits_are_their_own_folders(folders):
         FERPlus(folders / ("x" * 300))  # longer than a name may be
     with pytest.raises(InputError, match="train, valid, test"):
         FERPlus(folders, "validation")
-    with pytest.raises(InputError, match="plurality, majority"):
+    with pytest.raises(InputError, match="plurality, majority, official-majority"):
         FERPlus(folders, label_mode="soft")
+    with pytest.raises(InputError, match="targets must be labels or votes"):
+        FERPlus(folders, targets="soft")
 
 
 def change(path: Path, row: int, edit) -> None:

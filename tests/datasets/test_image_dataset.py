@@ -49,6 +49,48 @@ def test_subset_takes_everything_along():
     assert len(part) == len(part.labels) == 2
 
 
+def test_soft_labels_are_those_of_the_images_in_subsets_and_batches():
+    rows = torch.rand(12, 3, generator=torch.Generator().manual_seed(0))
+    rows /= rows.sum(1, keepdim=True)
+    plain = dataset()
+    soft = ImageDataset(
+        plain.images.numpy(), plain.labels, plain.classes, plain.names, (), (), True, rows
+    )
+    assert torch.equal(soft.soft_labels, rows)
+    assert torch.equal(soft.subset(torch.tensor([7, 2])).soft_labels, rows[[7, 2]])
+    for shuffle in (True, False):
+        for batch in soft.batches(5, "cpu", shuffle=shuffle):
+            assert torch.equal(batch.soft_labels, rows[batch.index])
+            assert torch.equal(batch.labels, plain.labels[batch.index])
+    assert {batch.soft_labels for batch in plain.batches(5, "cpu")} == {None}
+    assert soft.fingerprint() != plain.fingerprint()
+    with pytest.raises(InputError, match="made wrong contradict its soft labels"):
+        soft.with_noise(0.2, seed=0)
+    with pytest.raises(InputError, match="made wrong contradict its soft labels"):
+        soft.with_noise_file(Path("list.txt"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([[0.5, 0.5]] * 12, r"numbers of shape \(12, 3\)"),
+        ([[1, 0, 0]] * 11, r"numbers of shape \(12, 3\)"),
+        ([[1, 0, 0]] * 11 + [[1]], r"numbers of shape \(12, 3\)"),
+        ("votes", r"numbers of shape \(12, 3\)"),
+        ([[1, 0, 0]] * 11 + [[4, 3, 3]], "of image 11 must be at least 0 and sum to 1"),
+        ([[-0.5, 1, 0.5]] + [[1, 0, 0]] * 11, "of image 0 must be at least 0"),
+        ([[1, 0, 0], [float("nan"), 0, 1]] + [[1, 0, 0]] * 10, "of image 1 must"),
+    ],
+)
+def test_soft_labels_that_are_no_distributions_are_refused(rows, complaint):
+    plain = dataset()
+    with pytest.raises(InputError, match=complaint) as error:
+        ImageDataset(
+            plain.images.numpy(), plain.labels, plain.classes, plain.names, soft_labels=rows
+        )
+    assert "\n" not in str(error.value)
+
+
 def test_a_class_without_an_image_is_refused():
     images = np.zeros((2, 1, 2, 2), np.uint8)
     with pytest.raises(InputError, match="no image of class b"):

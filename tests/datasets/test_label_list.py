@@ -48,6 +48,42 @@ def test_eacs_and_ruls_lists_count_from_1_and_name_test_images_too(tmp_path):
     assert found.notation == "numbers from 1 (1 is surprise)"
 
 
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("/home/x/RAFDB_DATA/aligned/{}_aligned.jpg {}\n", 0),  # SCN's 0.1noise_train.txt
+        ("/home/x/RAFDB_DATA/aligned/{}_aligned.jpg {}\r\n", 0),  # SCN's train.txt
+        ("{}.jpg {}\n", 1),  # EAC's noise01.txt, RAF-DB's own list
+        ("{}_aligned.jpg {}\n", 1),
+        ("Image/aligned/{}_aligned.jpg {}\n", 0),
+        ("aligned/{}.jpg,{}\n", 1),
+    ],
+)
+def test_published_lists_train_raf_db_and_the_log_says_how_they_were_read(tmp_path, line, first):
+    rafdb(tmp_path / "raf")
+    train = RAFDB(tmp_path / "raf", "train")
+    wrong = (train.labels + (torch.arange(28) % 5 == 0)) % 7
+    text = "".join(
+        line.format(name.removesuffix("_aligned.jpg"), int(label) + first)
+        for name, label in zip(train.names, wrong, strict=True)
+    )
+    path = write(tmp_path, text.rstrip("\n"))  # EAC's last line has no end
+    options = TrainOptions.for_dataset("rafdb", root=tmp_path / "raf", noise_file=path)
+    noisy, test = load_datasets(options)
+    assert noisy.labels.equal(wrong)
+    assert noisy.describe_label_list() == (
+        "noise.txt: 28 lines, 28 matched, 6 labels differ from the data set's; labels are numbers "
+        f"from {first} ({first} is surprise)"
+    )
+    assert not test.wrong_labels.any()
+
+
+def test_a_third_column_is_refused_as_either_could_be_the_noisy_label(tmp_path):
+    text = "train_00001.jpg 5 4\ntrain_00002.jpg 1 1\n"
+    with pytest.raises(InputError, match=r"row 1: image train_00001\.jpg: label '5 4' is none of"):
+        labels_of(tmp_path, text, RAF_NAMES, RAF)
+
+
 def test_rans_list_of_ferplus_has_the_label_before_the_image(tmp_path):
     text = "7/fer0000000 6\n0/fer0000001 5\n4/fer0000002 6\n0/fer0000009 6\n"
     names = [f"FER2013Train/fer000000{i}.png" for i in range(3)]

@@ -13,13 +13,17 @@ from pyg_agfn.errors import InputError
             {"test_0003_aligned": 3, "test_2005_aligned": 4},
         ),
         ("0/fer0032226.jpg\r\n4/fer0032239.jpg\r\n", {"fer0032226": 0, "fer0032239": 4}),
+        # Labels 0 to 7 of the whole test part, and how many crops there are of each image.
+        ("7/fer0032220 6\n0/fer0032223 6\n", {"fer0032220": 7, "fer0032223": 0}),
+        # As published: the list of occlusions ends its lines as Windows does.
+        ("1_fer0034656.png 8 0\r\n2_fer0033359.png 8 2\r\n", {"fer0034656": 1, "fer0033359": 2}),
         (
             "0/test_0004_aligned.jpg\n\n6/test_2389_aligned.jpg\n",
             {"test_0004_aligned": 0, "test_2389_aligned": 6},
         ),
     ],
 )
-def test_the_four_published_forms_are_read(tmp_path, text, expected):
+def test_the_published_forms_are_read(tmp_path, text, expected):
     path = tmp_path / "list.txt"
     path.write_text("\ufeff" + text)
     assert read_subset_list(path) == expected

@@ -55,6 +55,8 @@ CASES = {
     "scn": ("scn", {}, {}),
     "eac": ("eac", {}, {}),
     "gce": ("gce", {}, {}),
+    "agfn of votes": ("agfn", {"samples": 3}, {}),
+    "agfn-nlc of votes": ("agfn-nlc", CORRECTING, {}),
 }
 
 
@@ -68,10 +70,13 @@ def dataset() -> ImageDataset:
     return ImageDataset(images, labels, ["a", "b", "c"], names).with_noise(0.3, seed=0)
 
 
-def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
+def train(method: str, given: dict, changes: dict, votes: bool) -> dict[str, torch.Tensor]:
     small = {"method": method, "lr": 0.02, "lr_graph": 3.0, "batch_size": 20, "pretrain_epochs": 0}
     options = TrainOptions(**{**small, **given})
     data = dataset()
+    if votes:
+        drawn = torch.rand(60, 3, generator=torch.Generator().manual_seed(2)).softmax(1)
+        data.soft_labels = torch.eye(3)[data.labels].lerp(drawn, 0.3)
     torch.manual_seed(0)
     card = ModelConfig(
         method, "small-cnn", data.classes, 1, 8, 8, 16, 20, samples=options.samples, alpha=2.0
@@ -96,7 +101,8 @@ def train(method: str, given: dict, changes: dict) -> dict[str, torch.Tensor]:
         for batch in batches:
             views = {name: view.double() for name, view in batch.views.items()}
             images = batch.images.double()
-            out = descent.step(TrainingBatch(images, batch.labels, batch.index, views, epoch))
+            seen = (images, batch.labels, batch.index, views, epoch, batch.soft_labels)
+            out = descent.step(TrainingBatch(*seen))
             losses.append(out.loss)
     found = {f"weights {name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -144,7 +150,7 @@ def main() -> None:
         dist.init_process_group(
             "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(world)
         )
-    found = {name: train(*case) for name, case in CASES.items()}
+    found = {name: train(*case, name.endswith("of votes")) for name, case in CASES.items()}
     found["derivatives"] = derivatives()
     found["gathered correction"] = correction(gather=True)
     found["own correction"] = correction(gather=False)

@@ -81,6 +81,31 @@ def test_a_step_trains_the_model_and_is_what_it_was_after_its_state_is_loaded(na
     assert other.inference_model().state_dict().keys() == method.model.state_dict().keys()
 
 
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS[n].learns_soft_labels])
+def test_soft_labels_are_learned_in_the_place_of_the_labels(name, batch):
+    """The loss is linear in them, and that of the labels where they are one-hot."""
+    images, labels, index = batch
+
+    def loss(given: torch.Tensor, soft: torch.Tensor | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        method = set_up(make(name), METHODS[name].build_model(config(name)))
+        views = {view: images.flip(-1) for view in method.views}
+        out = step(method, images, given, index, 30, soft, **views)
+        assert torch.equal(out.targets, given)  # accuracy in training is by the labels
+        return out.loss
+
+    one_hot, other = (F.one_hot(y, 3).float() for y in (labels, (labels + 1) % 3))
+    torch.testing.assert_close(loss(labels, one_hot), loss(labels, None))
+    mixed = loss(labels, 0.7 * one_hot + 0.3 * other)
+    ends = loss(labels, one_hot), loss(labels, other)
+    assert ends[0] != ends[1]
+    torch.testing.assert_close(mixed, 0.7 * ends[0] + 0.3 * ends[1])
+
+
+def test_scn_relabels_and_learns_labels_alone():
+    assert [name for name in METHODS if not METHODS[name].learns_soft_labels] == ["scn"]
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_says_whether_its_answers_join_the_images(name):
     method = make(name)

@@ -31,3 +31,17 @@ def test_generalized_cross_entropy_has_a_gradient_where_the_label_is_impossible(
     logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
     generalized_cross_entropy(logits, torch.tensor([1])).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+def test_soft_labels_have_the_mean_loss_of_the_labels_that_raters_gave():
+    torch.manual_seed(0)
+    logits = torch.randn(5, 4, dtype=torch.float64)
+    soft = torch.rand(5, 4, dtype=torch.float64)
+    soft /= soft.sum(1, keepdim=True)
+    for loss in (label_smoothing, generalized_cross_entropy):
+        expected = sum(
+            soft[i, k] * loss(logits[i : i + 1], torch.tensor([k])) / 5
+            for i in range(5)
+            for k in range(4)
+        )
+        torch.testing.assert_close(loss(logits, soft), expected)

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_ferplus import write_ferplus
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision import datasets as tv
 from torchvision import transforms
 
-from pyg_agfn.datasets import ImageDataset, loader_data
+from pyg_agfn.datasets import ImageDataset, inject_label_noise, loader_data
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.datasets.loader_data import LoaderData
 from pyg_agfn.errors import InputError
+from pyg_agfn.training import TrainOptions, load_datasets
 from pyg_agfn.training.data import as_training_data
 
 CPU = torch.device("cpu")
@@ -240,3 +242,25 @@ def test_an_image_that_is_damaged_is_named(photos):
     items = Items([(Image.open(file), 0) for file in sorted(photos.rglob("*.png"))])
     with pytest.raises(InputError, match="item 6: image cannot be decoded"):
         as_training_data(items)
+
+
+def test_the_kind_of_noise_and_the_votes_are_those_of_the_options(tmp_path):
+    train, test = load_datasets(TrainOptions.for_dataset("digits", noise=0.2, noise_kind="pair"))
+    wrong = train.wrong_labels
+    assert int(wrong.sum()) == round(0.2 * len(train))
+    assert torch.equal(train.labels[wrong], (train.true_labels[wrong] + 1) % 10)
+    assert not test.wrong_labels.any()
+    usual, _ = load_datasets(TrainOptions.for_dataset("digits", noise=0.2))
+    assert torch.equal(usual.labels, inject_label_noise(usual.true_labels, 0.2, 10, seed=0))
+
+    faces = np.random.default_rng(0).integers(0, 256, (2, 16, 48, 48), dtype=np.uint8)
+    votes = 6 * np.eye(10, dtype=int)[np.arange(16) % 8]
+    votes += 3 * np.roll(votes // 6, 1, axis=1) * (np.arange(16) > 7)[:, None]
+    for part, of_part in zip(("Train", "Valid"), faces, strict=True):
+        write_ferplus(tmp_path / f"FER2013{part}", of_part, votes.tolist())
+    given = {"root": tmp_path, "label_mode": "official-majority", "train_size": 12}
+    train, _ = load_datasets(TrainOptions.for_dataset("ferplus", targets="votes", **given))
+    rows = [int(name[-11:-4]) for name in train.names]
+    expected = votes[rows, :8] / votes[rows, :8].sum(1, keepdims=True)
+    torch.testing.assert_close(train.soft_labels, torch.from_numpy(expected).float())
+    assert load_datasets(TrainOptions.for_dataset("ferplus", **given))[0].soft_labels is None

@@ -146,6 +146,9 @@ def test_a_way_of_propagation_changes_no_value_beyond_rounding(run, images):
         ("--dataset mnist --root x --cache y", "--cache has no effect with --dataset mnist"),
         ("--dataset digits --skip-bad", "which has no rows or images to leave out"),
         ("--dataset rafdb --root x --label-mode plurality", "--label-mode has no effect"),
+        ("--dataset rafdb --root x --targets labels", "--targets has no effect with --dataset raf"),
+        ("--noise 0 --noise-kind pair", "--noise-kind has no effect without --noise"),
+        ("--noise-file list.txt --noise-kind pair", "--noise-kind has no effect without --noise"),
         ("--graph-span local", "--graph-span has no effect in one process"),
         (
             "--optimizer adam --momentum 0.5",
@@ -189,6 +192,7 @@ def test_an_option_without_effect_is_one_line_with_the_way_out(typed, said):
         "--method gce --balance sampler",
         "--method gce baseline --balance loss",
         "--val-fraction 0.1 --keep best",
+        "--dataset mnist --root x --noise-kind instance",
     ],
 )
 def test_an_option_that_one_of_the_methods_uses_is_heard(typed):
@@ -235,7 +239,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "noise_file": ("list.txt",),
     "train_size": (100,),
     "eval_split": ("valid", "test"),
-    "label_mode": ("majority",),
+    "label_mode": ("majority", "official-majority"),
+    "targets": ("votes",),
+    "noise_kind": ("pair", "instance"),
     "skip_bad": (True,),
     "backbone": ("resnet34",),
     "image_size": (32,),

@@ -130,6 +130,24 @@ def test_noise_is_said_once():
         parse_options(["--noise", "0.1", "--noise-file", "list.txt"])
 
 
+def test_votes_are_learned_without_wrong_labels_and_by_methods_that_keep_them():
+    ferplus = ["--dataset", "ferplus", "--root", "x", "--targets", "votes"]
+    assert parse_options([*ferplus, "--label-mode", "official-majority"]).targets == "votes"
+    for wrong in (["--noise", "0.1"], ["--noise-file", "list.txt"]):
+        with pytest.raises(
+            InputError, match=f"--targets votes .* and {wrong[0]} makes labels wrong"
+        ):
+            parse_options([*ferplus, *wrong])
+    with pytest.raises(InputError, match="--targets votes: scn learns from labels alone; leave it"):
+        parse_options([*ferplus, "--method", "baseline", "scn"])
+    for dataset in ("digits", "mnist", "rafdb", "folder"):
+        root = [] if dataset == "digits" else ["--root", "x"]
+        noise = ["--noise", "0"] if dataset in ("digits", "mnist") else []
+        with pytest.raises(InputError, match="--targets must be left out") as error:
+            parse_options(["--dataset", dataset, *root, *noise, "--targets", "votes"])
+        assert "\n" not in str(error.value)
+
+
 def test_neighbours_need_a_memory():
     for source in ("neighbors", "both"):
         with pytest.raises(InputError, match=f"label_source '{source}' needs --memory-size"):

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from pyg_agfn import Trainer
 from pyg_agfn.datasets import ImageDataset
+from pyg_agfn.errors import InputError
 
 
 def test_what_the_images_come_in_changes_nothing(tiny):
@@ -84,3 +85,27 @@ def test_without_validation_nothing_is_measured_but_the_training(tiny):
     assert result.metrics["test_images"] == 0
     assert [epoch["test_accuracy"] for epoch in result.history] == [None] * 3
     assert result.train_answers.logits.shape == (60, 3)
+
+
+@pytest.mark.parametrize("method", ["baseline", "gce", "agfn-nlc"])
+def test_soft_labels_are_what_is_learned(tiny, method):
+    """They say the next class, so that the answers are never the label."""
+    rows = 0.9 * torch.eye(3)[(tiny.labels + 1) % 3] + 0.1 / 3
+    soft = ImageDataset(
+        tiny.images.numpy(), tiny.labels, tiny.classes, tiny.names, soft_labels=rows
+    )
+    more = {"feature_dim": 16} if method == "agfn-nlc" else {}
+    result = trainer(method=method, epochs=12, **more).fit(soft, tiny)
+    assert result.metrics["accuracy"]["bank"] < 0.05
+    assert result.predict(tiny.images).argmax(1).equal((tiny.labels + 1) % 3)
+
+
+def test_a_method_that_learns_labels_alone_is_not_given_soft_labels(tiny):
+    rows = torch.eye(3)[tiny.labels]
+    soft = ImageDataset(
+        tiny.images.numpy(), tiny.labels, tiny.classes, tiny.names, soft_labels=rows
+    )
+    with pytest.raises(InputError, match="SelfCure learns from labels alone"):
+        trainer(method="scn").fit(soft)
+    result = trainer(epochs=12).fit(tiny, soft)  # images to measure on may have them
+    assert result.metrics["accuracy"]["bank"] > 0.9

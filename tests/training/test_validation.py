@@ -59,7 +59,9 @@ def test_a_part_without_images_is_refused(labels):
         split_rows(labels, 0.003, seed=0)
 
 
-@pytest.mark.parametrize("form", [lambda data: data, photos, floats], ids=["data", "photos", "floats"])
+@pytest.mark.parametrize(
+    "form", [lambda data: data, photos, floats], ids=["data", "photos", "floats"]
+)
 def test_a_trainer_sets_images_aside_whatever_they_come_in(form, tiny):
     result = trainer(val_fraction=0.25, keep="best", epochs=4).fit(form(tiny), tiny)
     assert len(result.train) == result.metrics["train_images"] == 45

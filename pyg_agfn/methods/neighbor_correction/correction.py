@@ -13,13 +13,13 @@ teacher (Tarvainen and Valpola, NeurIPS 2017).
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_agfn.distributed import gather_rows, own_rows, world_size
 from pyg_agfn.methods.neighbor_correction.issue_rate import estimate_issue_rate
 from pyg_agfn.methods.neighbor_correction.targets import (
     correct_labels,
+    given_distribution,
     label_disagreement,
     posterior_reliability,
     threshold_of_share,
@@ -106,7 +106,7 @@ class NeighborLabelCorrection(nn.Module):
 
     Shapes:
         - **input:** features :math:`(N, F)`, labels :math:`(N)`, index :math:`(N)`, posterior of
-          another source :math:`(N, K)` *(optional)*
+          another source :math:`(N, K)` *(optional)*, soft labels :math:`(N, K)` *(optional)*
         - **output:** :class:`CorrectedLabels`
 
     Raises:
@@ -198,6 +198,7 @@ class NeighborLabelCorrection(nn.Module):
         index: Tensor,
         posterior: Tensor | None = None,
         correct: bool | None = None,
+        soft_labels: Tensor | None = None,
     ) -> CorrectedLabels:
         r"""Corrects the labels of a batch, and remembers it.
 
@@ -208,22 +209,26 @@ class NeighborLabelCorrection(nn.Module):
             posterior: Label distributions of another source, such as a classifier. Labels are then
                 corrected by the weighted mean of both.
             correct: Whether labels are corrected yet. (default: after ``warmup_steps``)
+            soft_labels: Distributions of raters in the place of the one-hot labels :math:`y`. How
+                strongly a label disagrees, and how many are wrong, is still told by ``labels``.
         """
-        self._check(z, labels, index, posterior)
+        self._check(z, labels, index, posterior=posterior, soft_labels=soft_labels)
         labels, index = labels.long(), index.to(labels.device).long()
         rows = slice(None)
         if self.gather_distributed and world_size() > 1:
             z, labels, index = (gather_rows(x.detach()) for x in (z, labels, index))
-            posterior = None if posterior is None else gather_rows(posterior.detach())
+            posterior, soft_labels = (
+                None if x is None else gather_rows(x.detach()) for x in (posterior, soft_labels)
+            )
             rows = own_rows(len(labels))
         if correct is None:
             correct = self._steps >= self.warmup_steps
         if correct:
             self._recount(len(labels))
-            out = self._correct(z, labels, index, posterior)
+            out = self._correct(z, labels, index, posterior, soft_labels)
         else:
             dtype = torch.promote_types(z.dtype, torch.float32)
-            targets = F.one_hot(labels, self.num_classes).to(dtype)
+            targets = given_distribution(labels, self.num_classes, soft_labels).to(dtype)
             out = CorrectedLabels(targets, None, torch.full_like(targets[:, 0], UNKNOWN), None)
         if self.training:
             self.memory.push(z.detach(), out.targets, labels, out.disagreement, index)
@@ -237,16 +242,18 @@ class NeighborLabelCorrection(nn.Module):
         )
 
     def _correct(
-        self, z: Tensor, labels: Tensor, index: Tensor, posterior: Tensor | None
+        self,
+        z: Tensor,
+        labels: Tensor,
+        index: Tensor,
+        posterior: Tensor | None,
+        soft_labels: Tensor | None,
     ) -> CorrectedLabels:
         neighbors = self.memory.posterior(self.edges, z, index)
         source = neighbors.detach()
         if posterior is not None:
             source = posterior.detach().to(source.dtype).lerp(source, self.neighbor_weight)
-        max_share, limits = (
-            (1.0, self._limits()) if self.max_share is None else (self.max_share, ())
-        )
-        targets = correct_labels(labels, source, max_share, *limits)
+        targets = correct_labels(labels, source, *self._limits(), soft_labels)
         loss = None
         if self._steps:  # something is remembered
             loss = -(targets * neighbors.log()).sum(1).mean()
@@ -254,15 +261,17 @@ class NeighborLabelCorrection(nn.Module):
             targets, loss, label_disagreement(source, labels), neighbors.detach()
         )
 
-    def _limits(self) -> tuple[Tensor, Tensor]:
-        """The least disagreement of a label that is corrected, and how much of it counts.
+    def _limits(self) -> tuple[float, float | Tensor, float | Tensor]:
+        """Share of the labels that may be corrected, their least disagreement, and its factor.
 
-        Both are of the memory's labels as they came in, and of the first estimate: later ones miss
-        the wrong labels that are memorized.
+        The last two are of the memory's labels as they came in, and of the first estimate: later
+        ones miss the wrong labels that are memorized.
         """
+        if self.max_share is not None:
+            return self.max_share, 0.0, 1.0
         wrong = self.noise_rates[0].clamp(min=0)
         lately = self.memory.disagreement
-        return threshold_of_share(lately, wrong), posterior_reliability(lately, wrong)
+        return 1.0, threshold_of_share(lately, wrong), posterior_reliability(lately, wrong)
 
     def _recount(self, batch_size: int) -> None:
         """Estimates the wrong share, where it is time to."""
@@ -294,15 +303,18 @@ class NeighborLabelCorrection(nn.Module):
                 )
         return found
 
-    def _check(self, z: Tensor, labels: Tensor, index: Tensor, posterior: Tensor | None) -> None:
+    def _check(
+        self, z: Tensor, labels: Tensor, index: Tensor, **distributions: Tensor | None
+    ) -> None:
         check_features("z", z, self.feature_dim)
         check_labels("labels", labels, z)
         check_labels("index", index.to(z.device), z)
-        if posterior is not None and posterior.shape != (len(z), self.num_classes):
-            raise ValueError(
-                f"posterior must be of shape [{len(z)}, {self.num_classes}], got "
-                f"{list(posterior.shape)}"
-            )
+        for name, given in distributions.items():
+            if given is not None and given.shape != (len(z), self.num_classes):
+                raise ValueError(
+                    f"{name} must be of shape [{len(z)}, {self.num_classes}], got "
+                    f"{list(given.shape)}"
+                )
 
     def train(self, mode: bool = True) -> "NeighborLabelCorrection":
         """Training or evaluation mode; the teacher stays in the latter."""

@@ -15,7 +15,7 @@ from pyg_agfn.distributed import world_size
 from pyg_agfn.methods.agfn import POISSON_OPTIONS, AGFNMethod
 from pyg_agfn.methods.method import Criterion, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.methods.neighbor_correction.correction import UNKNOWN, NeighborLabelCorrection
-from pyg_agfn.methods.neighbor_correction.targets import correct_labels
+from pyg_agfn.methods.neighbor_correction.targets import correct_labels, given_distribution
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, mean_teacher
 from pyg_agfn.registry import register_method
 
@@ -165,15 +165,17 @@ class NeighborCorrection(AGFNMethod):
             # Not no_grad(): autocast would keep weights cast without a gradient for the classifier.
             logits = source.classifier(source.agfn.propagate(seen, use_graph=False)).detach()
             posterior = full_precision(logits).softmax(1)
+        soft = batch.soft_labels
         if self.corrector is None:
-            given = F.one_hot(labels, source.classifier.out_features)
-            given = given.to(full_precision(seen).dtype)
+            if posterior is None:
+                given = given_distribution(labels, source.classifier.out_features, soft)
+                return given.to(full_precision(seen).dtype), None
             share = 1.0 if self.max_share is None else self.max_share
-            return (given if posterior is None else correct_labels(labels, posterior, share)), None
+            return correct_labels(labels, posterior, share, soft_labels=soft), None
         if begun and self._counts and batch.epoch != self.counted:
             self.counted = batch.epoch
             self.corrector.estimate_noise_rate()
-        out = self.corrector(seen, labels, batch.index, posterior, correct=begun)
+        out = self.corrector(seen, labels, batch.index, posterior, begun, soft)
         return out.targets, out.loss
 
     def inference_model(self) -> BaselineClassifier:

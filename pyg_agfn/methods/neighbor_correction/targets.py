@@ -68,12 +68,18 @@ def posterior_reliability(scores: Tensor, wrong: float | Tensor) -> Tensor:
     return (agreed / torch.as_tensor(1 - wrong).clamp(min=1e-9)).clamp(max=1)
 
 
+def given_distribution(labels: Tensor, num_classes: int, soft_labels: Tensor | None) -> Tensor:
+    r"""The soft labels, or where there are none the labels as one-hot vectors, :math:`(N, K)`."""
+    return F.one_hot(labels, num_classes) if soft_labels is None else soft_labels
+
+
 def correct_labels(
     labels: Tensor,
     posterior: Tensor,
     max_share: float = 1.0,
     threshold: float | Tensor = 0.0,
     strength: float | Tensor = 1.0,
+    soft_labels: Tensor | None = None,
 ) -> Tensor:
     r"""Labels moved towards a posterior, the more they disagree with it.
 
@@ -93,12 +99,14 @@ def correct_labels(
         threshold (float or Tensor): Least :math:`c_i` of a label that is corrected.
             (default: :obj:`0.0`)
         strength (float or Tensor): The factor :math:`r`, 0 to 1. (default: :obj:`1.0`)
+        soft_labels (Tensor, optional): Distributions in the place of the one-hot :math:`y_i`, such
+            as those of raters. :math:`c_i` is that of the label. (default: :obj:`None`)
 
     Shapes:
-        - **input:** :math:`(N)`, :math:`(N, K)`
+        - **input:** :math:`(N)`, :math:`(N, K)`, soft labels :math:`(N, K)` *(optional)*
         - **output:** :math:`(N, K)`, rows sum to 1
     """
-    given = F.one_hot(labels, posterior.size(1)).to(posterior.dtype)
+    given = given_distribution(labels, posterior.size(1), soft_labels).to(posterior.dtype)
     scores = label_disagreement(posterior, labels)
     allowed = torch.zeros_like(scores)
     allowed[scores.topk(round(max_share * len(labels))).indices] = 1

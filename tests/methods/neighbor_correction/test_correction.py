@@ -239,3 +239,24 @@ def test_on_a_gpu_it_answers_as_on_the_cpu():
         expected, found = here(z, labels, index), there(z.cuda(), labels.cuda(), index)
         torch.testing.assert_close(found.targets.cpu(), expected.targets)
     torch.testing.assert_close(found.loss.cpu(), expected.loss)
+
+
+def test_soft_labels_are_learned_and_the_labels_tell_which_are_wrong():
+    z, labels, index, _ = samples()
+    soft = 0.8 * F.one_hot(labels, CLASSES) + 0.2 / CLASSES
+    hard, other = build(), build()
+    first = [c(z, labels, index, soft_labels=s) for c, s in ((hard, None), (other, soft))]
+    assert torch.equal(first[1].targets, soft)
+    assert torch.equal(other.memory.labels, hard.memory.labels)
+
+    posterior = other.memory.posterior(other.edges, z, index).detach()
+    rate = estimate_issue_rate(posterior, labels)
+    scores = label_disagreement(posterior, labels)
+    limits = threshold_of_share(scores, rate), posterior_reliability(scores, rate)
+    out = other(z, labels, index, soft_labels=soft)
+    expected = correct_labels(labels, posterior, 1.0, *limits, soft)
+    torch.testing.assert_close(out.targets, expected)
+    assert torch.equal(out.targets[scores < limits[0]], soft[scores < limits[0]])
+    torch.testing.assert_close(other.memory.targets[:180], expected[60:])  # a ring of 300
+    with pytest.raises(ValueError, match="soft_labels must be of shape"):
+        other(z, labels, index, soft_labels=soft[:, :2])

@@ -277,3 +277,28 @@ def test_neighbours_cannot_correct_without_a_memory():
         TrainOptions.for_dataset("digits", label_source="both", memory_size=0)
     with pytest.raises(ValueError, match="needs a memory"):
         build(memory_size=0)
+
+
+@pytest.mark.parametrize("memory", [60, 0])
+@pytest.mark.parametrize("source", ["given", "teacher"])
+def test_votes_are_learned_where_labels_are_kept(batch, memory, source):
+    images, labels, index = batch
+    soft = torch.softmax(torch.randn(12, 3, generator=torch.Generator().manual_seed(1)), 1)
+    parts = {"memory_size": memory, "label_source": source, "classifier_inputs": "single"}
+    _, method = build(**parts, pretrain_epochs=3)
+    out = step(method, images, labels, index, 1, soft)
+    expected = -(soft * out.logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(out.loss, expected)
+    if memory:
+        assert torch.equal(method.corrector.memory.targets[:12], soft)
+        assert torch.equal(method.corrector.memory.labels[:12], labels)
+
+    out = step(method, images, labels, index, 5, soft)
+    if source == "teacher" and not memory:
+        teacher = method.teacher.module
+        seen = teacher.agfn.projector(teacher.features(images))
+        posterior = teacher.classifier(teacher.agfn.propagate(seen, use_graph=False)).softmax(1)
+        soft = correct_labels(labels, posterior, soft_labels=soft)
+    if source == "given" or not memory:
+        expected = -(soft * out.logits.log_softmax(1)).sum(1).mean()
+        torch.testing.assert_close(out.loss, expected, rtol=1e-4, atol=1e-5)

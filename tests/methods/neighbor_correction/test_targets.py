@@ -132,3 +132,15 @@ def test_of_few_opinions_or_none_nothing_is_said():
     alike[29, 0] += 0.1
     assert estimate_issue_rate(alike, labels) == 0.0
     assert estimate_issue_rate(alike, labels + 1) == 1.0
+
+
+def test_soft_labels_take_the_place_of_the_one_hot_label():
+    posterior = torch.tensor([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+    labels = torch.tensor([1, 0])
+    soft = torch.tensor([[0.1, 0.8, 0.1], [0.6, 0.0, 0.4]])
+    # The first label agrees and keeps its distribution; the second disagrees by 1 - 0.2 / 0.5.
+    expected = torch.stack([soft[0], 0.4 * soft[1] + 0.6 * posterior[1]])
+    torch.testing.assert_close(correct_labels(labels, posterior, soft_labels=soft), expected)
+    one_hot = F.one_hot(labels, 3).float()
+    again = correct_labels(labels, posterior, soft_labels=one_hot)
+    assert torch.equal(again, correct_labels(labels, posterior))

@@ -29,6 +29,9 @@ LabelSource = Literal["given", "teacher", "neighbors", "both"]
 #: What the classifier of ``agfn-nlc`` learns from: the graph's output, each image's alone, or both.
 ClassifierInputs = Literal["graph", "single", "both"]
 
+#: The order of the colours that weights were trained on.
+InputOrder = Literal["rgb", "bgr"]
+
 #: Most of anything that a run folder counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
 #: Most plugins that a run folder names.

@@ -70,7 +70,9 @@ def save(folder: Path, what: ModelConfig, backbone: nn.Module | None = None) -> 
 @pytest.mark.parametrize("method", ["baseline", "agfn", "scn"])
 def test_an_own_module_gets_the_weights_of_the_folder(tmp_path, method):
     model, images = save(tmp_path, config(method), Backbone()), torch.randn(4, 1, 8, 8)
-    with pytest.raises(InputError, match=r"own: load the run .* load_run\(folder, backbone=module"):
+    with pytest.raises(
+        InputError, match=r"own: name it by --backbone .* load_run\(folder, backbone=module"
+    ):
         load_run(tmp_path)
     module = Backbone()
     run = load_run(tmp_path, backbone=module)

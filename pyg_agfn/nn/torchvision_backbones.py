@@ -2,11 +2,14 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+import torch
 import torchvision
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pyg_agfn.nn.input_normalization import InputConvention
 from pyg_agfn.nn.near_names import unknown_name
@@ -50,11 +53,27 @@ def build(name: str, in_channels: int = 3, **arguments: Any) -> nn.Module:
     """
     if name in AUXILIARY:
         arguments = {"aux_logits": False, "init_weights": True, **arguments}
-    model: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
+    with _ValuesOnCPU() if name.startswith("regnet") else nullcontext():
+        model: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
     if in_channels != 3:
         _replace_stem(model, in_channels)
     model.num_features = _remove_classifier(model)  # type: ignore[assignment]
     return model
+
+
+class _ValuesOnCPU(TorchFunctionMode):
+    """Keeps numbers on the CPU where a model is built without storage, on the meta device.
+
+    torchvision computes the widths of a RegNet by tensors.
+    """
+
+    def __torch_function__(  # type: ignore[override]
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in (torch.arange, torch.tensor):
+            given = {"device": "cpu", **given}
+        return func(*args, **given)
 
 
 def _replace_stem(model: nn.Module, in_channels: int) -> None:

@@ -94,7 +94,7 @@ def test_no_file_runs_code(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="holds Python objects other than tensors"):
             opened(path)
     path.write_bytes(pickle.dumps(RunsCode()))
-    with pytest.raises(InputError, match="weights.pth: "):
+    with pytest.raises(InputError, match=r"weights\.pth: "):
         opened(path)
     assert not (tmp_path / "was_run").exists()
 

@@ -47,7 +47,8 @@ class Trainer:
 
     Args:
         backbone (str or torch.nn.Module, optional): A name of
-            :data:`pyg_agfn.registry.BACKBONES`, or a module that yields :math:`(N, F)`, of which
+            :data:`pyg_agfn.registry.BACKBONES`, ``timm/NAME``, ``torchvision/NAME`` or
+            ``module:Class``, or a module that yields :math:`(N, F)`, of which
             each :meth:`fit` trains a copy, ``result.model.backbone``: the module keeps its
             weights, with which each training begins. (default: :obj:`"resnet18"`)
         method (str or Method): A name of :data:`pyg_agfn.registry.METHODS`, or a

@@ -87,13 +87,14 @@ def _default_weights(options: TrainOptions, module: nn.Module | None) -> StoredW
 
 
 def _empty(options: TrainOptions, channels: int, module: nn.Module | None) -> dict[str, Tensor]:
-    """The backbone's tensors without storage."""
+    """The backbone's tensors, if it can be without storage."""
     if module is not None:
         return dict(module.state_dict())
     arguments = parse_args(options.backbone_arg)
+    if is_own_class(options.backbone):
+        return dict(build_own_backbone(options.backbone, channels, arguments).state_dict())
     with torch.device("meta"):
-        build = build_own_backbone if is_own_class(options.backbone) else build_backbone
-        return dict(build(options.backbone, channels, arguments).state_dict())
+        return dict(build_backbone(options.backbone, channels, arguments).state_dict())
 
 
 def with_convention(
@@ -132,14 +133,22 @@ def with_convention(
                 f"{weights.name}: are made for grey images, and these have 3 channels; make the "
                 "images grey, or choose other weights"
             )
-        if channels != image_channels:
+        if channels not in (image_channels, None):
             found["input_channels"] = channels
     return dataclasses.replace(options, **found)  # type: ignore[arg-type]
 
 
-def _stem_channels(options: TrainOptions, weights: StoredWeights) -> int:
-    """1 if the backbone's first layer has one channel in the file, else 3."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in _empty(options, 3, None).items()}
+def _stem_channels(options: TrainOptions, weights: StoredWeights) -> int | None:
+    """1 if the backbone's first layer has one channel in the file, else 3.
+
+    None for a class of the user's that is the same for any number of channels.
+    """
+    grey, wanted = (
+        {name: tuple(tensor.shape) for name, tensor in _empty(options, channels, None).items()}
+        for channels in (1, 3)
+    )
+    if grey == wanted:
+        return None
     match = match_names(weights.shapes, wanted)
     pairs = [(wanted[ours], weights.shapes[theirs]) for ours, theirs in match.differing.items()]
     one = any(a[1:2] == (3,) and b == (a[0], 1, *a[2:]) for a, b in pairs)

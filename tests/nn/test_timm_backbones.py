@@ -1,11 +1,13 @@
 """Models of timm as backbones."""
 
+import copy
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from pyg_agfn import distributed
 from pyg_agfn.errors import InputError
 from pyg_agfn.nn import build_backbone
 from pyg_agfn.registry import BACKBONES
@@ -64,3 +66,18 @@ def test_neither_the_package_nor_its_command_line_imports_timm():
         "assert 'timm' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_several_processes_share_its_batch_normalization_and_keep_the_activation(monkeypatch):
+    torch.manual_seed(0)
+    whole = build_backbone("timm/mobilenetv1_100", 1, {"pad_type": "same"}).double()
+    shared = copy.deepcopy(whole)
+    # Two processes with the same images: the sums of both are twice those of one.
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "sum_over_processes", lambda x: 2 * x)
+    distributed.synchronize_batch_norm(shared, torch.device("cpu"))
+    images = torch.randn(3, 1, 32, 32).double()
+    found, expected = shared(images), whole(images.repeat(2, 1, 1, 1))[:3]
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], value, atol=1e-9, rtol=1e-9)

@@ -209,6 +209,25 @@ def test_a_module_of_the_users_own_takes_them_too(tiny, tmp_path):
     assert not torch.equal(result.model.backbone.layers[0].weight, before)
 
 
+def test_a_class_of_the_users_own_may_have_channels_of_its_own(tiny, own_nets):
+    (own_nets / "own_nets.py").write_text(
+        "from torch import nn\n"
+        "def grey():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "def any_kind(in_channels):\n"
+        "    layers = nn.Conv2d(in_channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()\n"
+        "    return nn.Sequential(*layers)\n"
+    )
+    for name, channels in (("grey", 1), ("any_kind", 3)):
+        path = own_nets / f"{name}.safetensors"
+        tensors = {"0.weight": torch.ones(4, channels, 3, 3), "0.bias": torch.ones(4)}
+        save_file(tensors, path)
+        made = trainer(f"own_nets:{name}", epochs=1, lr=0.0, weights=path)
+        result = made.fit(tiny)
+        assert result.config.backbone_channels == channels
+        assert (result.model.backbone.state_dict().popitem()[1] == 1).all()
+
+
 @pytest.mark.parametrize("name", ["small-cnn", "resnet18-small", "face-cnn"])
 def test_default_weights_are_timms_or_torchvisions(tiny, name):
     with pytest.raises(InputError, match=f"there are none of {name}; choose timm/NAME or"):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pyg_agfn.nn.backbones import resnet
+from pyg_agfn.nn.resnets import resnet
 
 BATCH = 256
 

@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from pyg_agfn.nn import classifier
+from pyg_agfn.runs import model_config
 from pyg_agfn.training import TrainOptions, load_datasets, train_method
 from pyg_agfn.training.saver import Saver
 
@@ -90,7 +90,7 @@ def main() -> int:
             out=Path(out),
         )
         Saver.after_step = lambda saver, loss, index: watch(saver, loss, index)  # type: ignore[method-assign]
-        classifier.build_backbone = lambda name, channels: Backbone()
+        model_config.build_backbone = lambda *_: Backbone()  # type: ignore[assignment]
         train, test = load_datasets(options)
         test = test.subset(torch.arange(32))
         metrics = train_method(options, Path(out), train, test, Console(quiet=True))

@@ -44,6 +44,9 @@ Balance = Literal["none", "sampler", "loss"]
 #: Which epoch is kept.
 Keep = Literal["last", "best"]
 
+#: The order of the colours that weights were trained on.
+InputOrder = Literal["rgb", "bgr"]
+
 #: Most of anything that a run folder counts, and most references.
 MAX_SIZE = MAX_REFERENCES = 1 << 16
 #: Most plugins that a run folder names.

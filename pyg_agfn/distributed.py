@@ -177,6 +177,17 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         return out.to(input.dtype)
 
 
+class GlobalBatchNormAct(GlobalBatchNorm):
+    """The same for timm's ``BatchNormAct2d``, which has an activation behind it."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:
+        out: Tensor = self.act(self.drop(super().forward(input)))
+        return out
+
+
 def synchronize_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     """The model with batch normalization over the samples of all processes.
 
@@ -184,9 +195,16 @@ def synchronize_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if world_size() == 1:
         return model
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    with_act = [module for module in norms if hasattr(module, "drop") and hasattr(module, "act")]
     if device.type == "cuda":
+        if with_act:  # torch's function would drop the activation
+            from timm.layers.norm_act import convert_sync_batchnorm
+
+            return convert_sync_batchnorm(model)
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.__class__ = GlobalBatchNorm
+    for module in norms:
+        module.__class__ = GlobalBatchNorm
+    for module in with_act:
+        module.__class__ = GlobalBatchNormAct
     return model

@@ -8,6 +8,7 @@ from pyg_agfn.errors import InputError
 OPTIONAL = {
     "matplotlib": ("pictures are drawn by matplotlib", "plots"),
     "bokeh": ("pages are written by bokeh", "plots"),
+    "timm": ("backbones timm/NAME are built by timm", "timm"),
     "openTSNE": ("t-SNE of this many points is computed by openTSNE", "plots"),
 }
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pyg_agfn.backbone_args import is_own_class
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.registry import BACKBONES, DATASETS, METHODS, Registry, import_plugin
 
@@ -38,6 +39,24 @@ def import_plugins(arguments: Sequence[str] | None = None) -> None:
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:
     """Gives a parser ``--plugin``, which :func:`import_plugins` has read before."""
     parser.add_argument("--plugin", nargs="+", metavar="MODULE", default=[], help=HELP)
+
+
+def add_backbone_option(parser: argparse.ArgumentParser) -> None:
+    """Gives a parser of runs that are read ``--backbone module:Class``."""
+    parser.add_argument(
+        "--backbone",
+        type=_own_class,
+        metavar="MODULE:CLASS",
+        help="the class of a run whose backbone is your own, which is imported",
+    )
+
+
+def _own_class(text: str) -> str:
+    if not is_own_class(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no module:Class; the name of any other backbone is in the run's folder"
+        )
+    return text
 
 
 def _named_modules(arguments: Sequence[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 from pyg_agfn.errors import InputError, printable
@@ -48,6 +49,7 @@ class Registry(Mapping[str, T]):
         self._modules = dict(builtin)
         self._builtin = frozenset(builtin)
         self._found: dict[str, T] = {}
+        self._families: dict[str, str] = {}
 
     def register(self, name: str, module: str | None = None) -> Callable[[T], T]:
         """A decorator that makes the object known by the name.
@@ -75,6 +77,21 @@ class Registry(Mapping[str, T]):
 
         return add
 
+    def register_family(self, family: str, module: str) -> None:
+        """Makes every ``family/NAME`` known that a module knows.
+
+        Args:
+            family: What stands before the slash.
+            module: Its function ``find(NAME)`` returns the object, or raises :class:`InputError`
+                with a line that names what is near. It is imported when such a name is looked up.
+        """
+        self._families[family] = module
+
+    def family_of(self, name: object) -> str | None:
+        """The family of ``family/NAME``, whether it has such a name or not; else None."""
+        family = name.partition("/")[0] if isinstance(name, str) and "/" in name else None
+        return family if family in self._families else None
+
     def unregister(self, name: str) -> None:
         """Forgets a name that was registered; one that is built in stays."""
         if name not in self._builtin:
@@ -87,8 +104,12 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         """Raises :class:`InputError` for an unknown name."""
-        if name not in self:
-            known = ", ".join(self)
+        family = self.family_of(name)
+        if family is not None:
+            found: T = importlib.import_module(self._families[family]).find(name[len(family) + 1 :])
+            return found
+        if name not in self._modules:
+            known = ", ".join((*self, *(f"{family}/NAME" for family in self._families)))
             raise InputError(
                 f"unknown {self.kind} {printable(repr(name), 80)}, choose one of {known}; one "
                 "from outside the package needs --plugin, or an import of its module"
@@ -98,7 +119,13 @@ class Registry(Mapping[str, T]):
         return self._found[name]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._modules
+        if self.family_of(name) is None:
+            return isinstance(name, str) and name in self._modules
+        try:
+            self[str(name)]
+        except InputError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._modules))
@@ -114,7 +141,7 @@ def _importable(module: str) -> str:
 
 
 _METHODS = "pyg_agfn.methods"
-_BACKBONES = "pyg_agfn.nn.backbones"
+_NN = "pyg_agfn.nn"
 _PROTOCOLS = "pyg_agfn.evaluation.protocols"
 
 #: Training methods (:class:`pyg_agfn.methods.Method`), in the order of the results' tables.
@@ -148,13 +175,19 @@ DATASETS: Registry[DatasetReader] = Registry(
     },
 )
 
-#: Feature extractors: functions of the images' channels to a module with ``num_features``.
-BACKBONES: Registry[Callable[[int], nn.Module]] = Registry(
+#: Feature extractors: functions of the images' channels, and of arguments by their names, to a
+#: module with ``num_features``. Those of timm and torchvision have names with a slash.
+BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
     "backbone",
-    dict.fromkeys(
-        ("small-cnn", "resnet18", "resnet34", "resnet50", "resnet152"), "pyg_agfn.nn.backbones"
-    ),
+    {
+        "small-cnn": f"{_NN}.backbones",
+        "face-cnn": f"{_NN}.face_cnn",
+        **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet152"), f"{_NN}.resnets"),
+        **dict.fromkeys(("resnet18-small", "resnet34-small"), f"{_NN}.resnets"),
+    },
 )
+BACKBONES.register_family("timm", f"{_NN}.timm_backbones")
+BACKBONES.register_family("torchvision", f"{_NN}.torchvision_backbones")
 
 #: Protocols of evaluation (:class:`pyg_agfn.evaluation.Protocol`), the headline first.
 PROTOCOLS: Registry[type[Protocol]] = Registry(
@@ -181,10 +214,14 @@ register_backbone = BACKBONES.register
 register_protocol = PROTOCOLS.register
 
 
-def import_plugin(module: str) -> None:
-    """Imports a module that registers something. Only ever called with what the user typed.
+def import_plugin(module: str, option: str = "--plugin") -> ModuleType:
+    """Imports a module of the user's. Only ever called with what the user typed.
 
     Modules of the current folder are found too, before installed ones.
+
+    Args:
+        module: Its name.
+        option: What named it, for the message.
 
     Raises:
         InputError: There is none, or it cannot be imported.
@@ -192,8 +229,8 @@ def import_plugin(module: str) -> None:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported
         reason = f"{type(error).__name__}: {error}"
         hint = "; leave out .py" if module.endswith(".py") else ""
-        raise InputError(f"--plugin {module}: cannot be imported ({reason}){hint}") from None
+        raise InputError(f"{option} {module}: cannot be imported ({reason}){hint}") from None

@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +42,36 @@ def tiny() -> ImageDataset:
     for image, label in zip(images, labels, strict=True):
         image[0, 2 * label : 2 * label + 3] += 180
     return ImageDataset(images, labels, ["a", "b", "c"], [f"{i}.png" for i in range(60)])
+
+
+#: A module of the user's own, with a backbone.
+OWN_NETS = """
+from pathlib import Path
+
+import torch
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, in_channels, width=8):
+        super().__init__(
+            nn.Conv2d(in_channels, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
+class Number:
+    pass
+
+def fails():
+    raise RuntimeError("no, not today")
+
+Path("imported").touch()
+"""
+
+
+@pytest.fixture
+def own_nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with a module of the user's own in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    (tmp_path / "own_nets.py").write_text(OWN_NETS)
+    yield tmp_path
+    sys.modules.pop("own_nets", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser
 from pyg_agfn.errors import InputError
-from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
 from pyg_agfn.training.command_line import options_of, parse_given
 
 #: The method that is trained for an audit.
@@ -52,6 +52,7 @@ def _audit_finished(typed: list[str]) -> int:
         action="store_true",
         help="train a second run on the cleaned labels, and compare the two",
     )
+    add_backbone_option(parser)
     add_plugin_option(parser)
     arguments = parser.parse_args(typed)
     given = {name: getattr(arguments, name) for name in ("root", "device")}
@@ -59,5 +60,7 @@ def _audit_finished(typed: list[str]) -> int:
     given |= {"skip_bad": True} if arguments.skip_bad else {}
     from pyg_agfn.commands.audit_run import audit_finished_run
 
-    audit_finished_run(arguments.run, given, arguments.cache, arguments.retrain)
+    audit_finished_run(
+        arguments.run, given, arguments.cache, arguments.retrain, backbone=arguments.backbone
+    )
     return 0

@@ -10,10 +10,11 @@ from rich.console import Console
 from pyg_agfn.audit.audit_files import write_cleaned, write_issues
 from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.audit.page import write_page
+from pyg_agfn.backbone_args import is_own_class
 from pyg_agfn.cli import make_console, warn
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.extras import missing
-from pyg_agfn.runs.folder import load_run
+from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
 from pyg_agfn.runs.json_files import read_json, refuse_links
 from pyg_agfn.training import TrainOptions, load_datasets, make_fabric
 from pyg_agfn.training.run import make_run_folder, print_notes, train_method
@@ -34,7 +35,8 @@ def audit_new_run(options: TrainOptions, retrain: bool) -> None:
     print_notes(console, train, test)
     folder = make_run_folder(options.out, f"{options.dataset}-{method}-audit")
     train_method(options, folder, train, test, console)
-    audit_finished_run(folder, {}, options.cache, retrain, console)
+    own = options.backbone if is_own_class(options.backbone) else None
+    audit_finished_run(folder, {}, options.cache, retrain, console, own)
 
 
 def audit_finished_run(
@@ -43,6 +45,7 @@ def audit_finished_run(
     cache: Path | None,
     retrain: bool,
     console: Console | None = None,
+    backbone: str | None = None,
 ) -> LabelAudit:
     """Audits the training labels of a run, writes the findings into it and says them in words.
 
@@ -52,13 +55,15 @@ def audit_finished_run(
         cache: Folder for decoded images.
         retrain: Whether to train a second run on the cleaned labels.
         console: Where it is told.
+        backbone: ``module:Class`` of a run whose backbone is the user's own.
 
     Raises:
         InputError: The run is not finished, its training images are not at hand or others now, or
             they are too few or of one class.
     """
     console = console or make_console()
-    run = load_run(folder)
+    run = load_run(folder, backbone)
+    refuse_idle_backbone([folder], backbone)
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         raise InputError(f"{folder}: is not finished; train_pyg.py --resume {folder} resumes it")
@@ -73,7 +78,7 @@ def audit_finished_run(
     audit = audit_run(run, options, train)
     write_audit(audit, folder, console, _set_aside(options))
     if retrain:
-        retrain_on_cleaned(folder, options, console)
+        retrain_on_cleaned(folder, options.changed(backbone=backbone or options.backbone), console)
     return audit
 
 

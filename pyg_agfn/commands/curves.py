@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pyg_agfn.cli import OneLineParser
 from pyg_agfn.output_files import check_output_file, refuse_existing
-from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
 from pyg_agfn.visualization.picture_file import check_ending
 
 
@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="picture, a .png, .svg or .pdf")
     parser.add_argument("--overwrite", action="store_true", help="replace it if it is there")
     parser.add_argument("--title", default="")
+    add_backbone_option(parser)
     add_plugin_option(parser)
     arguments = parser.parse_args()
     check_ending(arguments.out)
@@ -30,7 +31,7 @@ def main() -> int:
     )
     from pyg_agfn.visualization.run_titles import run_titles
 
-    runs = [load_run(folder) for folder in arguments.runs]
+    runs = [load_run(folder, arguments.backbone) for folder in arguments.runs]
     titles = run_titles(runs)
     histories = {title: read_history(run.folder) for title, run in zip(titles, runs, strict=True)}
     found = {title: bank_accuracy(run.folder) for title, run in zip(titles, runs, strict=True)}

@@ -5,7 +5,7 @@ from typing import get_args
 
 from pyg_agfn.choices import MAX_SIZE, LabelMode, Propagation
 from pyg_agfn.cli import OneLineParser, flag_of
-from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
         "--skip-bad", action="store_true", help="leave out rows and images that are bad"
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
+    add_backbone_option(parser)
     add_plugin_option(parser)
     arguments = parser.parse_args()
     if len(arguments.checkpoint) > 2:

@@ -10,7 +10,7 @@ from pyg_agfn.choices import SEED_LIMIT
 from pyg_agfn.cli import OneLineParser, make_console
 from pyg_agfn.extras import require
 from pyg_agfn.output_files import check_output_file, refuse_existing
-from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
 from pyg_agfn.training.interruption import same_command_resumes
 from pyg_agfn.visualization.picture_file import FORMATS, picture_paths
 
@@ -39,6 +39,7 @@ def main() -> int:
         "--overwrite", action="store_true", help="replace files of --out that are there"
     )
     parser.add_argument("--title", default="")
+    add_backbone_option(parser)
     add_plugin_option(parser)
     arguments = parser.parse_args()
     if arguments.points < 20:
@@ -62,7 +63,9 @@ def main() -> int:
         with same_command_resumes():
             runs = digits_runs(Path("runs"), make_console())
         title = title or "Digits, 20% of the training labels wrong"
-    rows = compare_features(runs, arguments.root, arguments.points, arguments.seed)
+    rows = compare_features(
+        runs, arguments.root, arguments.points, arguments.seed, arguments.backbone
+    )
     plot_tsne(rows, pictures, title)
     write_page(rows, page, title)
     save_numbers(rows, numbers)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyg_agfn.choices import MAX_REFERENCES, MAX_SIZE, MOST_ROWS
 from pyg_agfn.cli import OneLineParser
-from pyg_agfn.plugins import add_plugin_option, import_plugins
+from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
 from pyg_agfn.visualization.picture_file import check_ending
 
 
@@ -39,6 +39,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--sheet", type=Path, help="contact sheet to draw, a .png or .svg")
     parser.add_argument("--sheet-images", type=int, default=24, help="images on the sheet")
+    add_backbone_option(parser)
     add_plugin_option(parser)
     arguments = parser.parse_args()
     if not 0 <= (arguments.references or 0) <= MAX_REFERENCES:

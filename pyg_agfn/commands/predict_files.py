@@ -21,7 +21,7 @@ from pyg_agfn.prediction_output import (
     TableWriter,
     Writer,
 )
-from pyg_agfn.runs.folder import load_run
+from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
 from pyg_agfn.training.interruption import deferred_signals
 
 
@@ -32,7 +32,8 @@ def predict_files(arguments: Namespace) -> int:
     files = find_images(arguments.images, ignored)
     if ignored:
         warn(f"{ignored}")
-    run = load_run(arguments.checkpoint)
+    run = load_run(arguments.checkpoint, arguments.backbone)
+    refuse_idle_backbone([arguments.checkpoint], arguments.backbone)
     refuse_own_transforms(run)
     run.model.to(device)
     if run.references is not None:

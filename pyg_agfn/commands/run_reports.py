@@ -20,7 +20,7 @@ from pyg_agfn.evaluation.report import (
 )
 from pyg_agfn.extras import missing
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.folder import load_run
+from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
 from pyg_agfn.runs.json_files import refuse_links, write_json
 from pyg_agfn.training import make_fabric
 from pyg_agfn.training.run_data import load_run_data
@@ -32,6 +32,7 @@ def report_runs(arguments: Namespace) -> None:
     Raises:
         InputError: A run cannot be read, or the two are not measured on the same images.
     """
+    refuse_idle_backbone(arguments.checkpoint, arguments.backbone)
     reports: list[Report] = []
     for folder in arguments.checkpoint:
         reports.append(report_run(folder, arguments, reports[0].settings if reports else None))
@@ -56,7 +57,7 @@ def report_run(folder: Path, arguments: Namespace, first: EvaluationSettings | N
 
     Draws and seed are those of the ``first`` run, if there is one, else its own.
     """
-    run = load_run(folder)
+    run = load_run(folder, arguments.backbone)
     names = ("root", "eval_split", "device")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}

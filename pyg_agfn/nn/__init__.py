@@ -6,7 +6,9 @@ from pyg_agfn.nn.backbones import SmallCNN, build_backbone
 from pyg_agfn.nn.choose_references import choose_references
 from pyg_agfn.nn.classifier import AGFNClassifier, BaselineClassifier
 from pyg_agfn.nn.cross_batch_memory import CrossBatchMemory
+from pyg_agfn.nn.face_cnn import FaceCNN
 from pyg_agfn.nn.graph_normalizer import GraphNormalizer, normalize_features
+from pyg_agfn.nn.input_normalization import InputConvention, InputNormalization
 from pyg_agfn.nn.mean_teacher import mean_teacher
 from pyg_agfn.nn.reference_bank import ReferenceBank
 from pyg_agfn.registry import BACKBONES
@@ -17,7 +19,10 @@ __all__ = [
     "AGFNClassifier",
     "BaselineClassifier",
     "CrossBatchMemory",
+    "FaceCNN",
     "GraphNormalizer",
+    "InputConvention",
+    "InputNormalization",
     "ReferenceBank",
     "SmallCNN",
     "build_backbone",

@@ -1,13 +1,48 @@
 """A feature extractor that is a module of the user's own."""
 
 import copy
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from pyg_agfn.backbone_args import Scalar, shown_args
 from pyg_agfn.errors import InputError, printable
+from pyg_agfn.registry import import_plugin
+
+
+def build_own_backbone(
+    name: str, in_channels: int, arguments: Mapping[str, Scalar] | None = None
+) -> nn.Module:
+    """An object of a class of the user's own.
+
+    Args:
+        name: ``module:Class``, as the user has typed it: the module is imported.
+        in_channels: Of the images, for a class that has an argument of this name.
+        arguments: Further arguments.
+
+    Raises:
+        InputError: The module cannot be imported, has no such class, or the class does not take the
+            arguments or yields no ``torch.nn.Module``.
+    """
+    module, _, class_name = name.partition(":")
+    given: dict[str, Any] = dict(arguments or {})
+    make = getattr(import_plugin(module, "--backbone"), class_name, None)
+    if not callable(make):
+        raise InputError(f"--backbone {name}: {module} has no class {class_name}")
+    shown = f" with --backbone-arg {shown_args(given)}" if given else ""
+    try:
+        if "in_channels" in inspect.signature(make).parameters:
+            given.setdefault("in_channels", in_channels)
+        made = make(**given)
+    except Exception as error:  # whatever a constructor does
+        raise InputError(f"--backbone {name}{shown} cannot be built: {_reason(error)}") from None
+    if not isinstance(made, nn.Module):
+        raise InputError(f"--backbone {name}: makes a {type(made).__name__}, no torch.nn.Module")
+    return made
 
 
 def copy_backbone(backbone: nn.Module) -> nn.Module:

@@ -18,16 +18,18 @@ code, and it takes no more memory than its files and the limits below say (``SEC
 import copy
 import dataclasses
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pyg_agfn.choices import MAX_REFERENCES, run_label
+from pyg_agfn.choices import CUSTOM, MAX_REFERENCES, run_label
 from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank
-from pyg_agfn.nn.own_backbone import find_num_features
+from pyg_agfn.nn.own_backbone import build_own_backbone, find_num_features
+from pyg_agfn.registry import BACKBONES
 from pyg_agfn.runs.files import (
     TensorSpec,
     read_header,
@@ -37,6 +39,10 @@ from pyg_agfn.runs.files import (
 )
 from pyg_agfn.runs.json_files import read_json, write_json
 from pyg_agfn.runs.model_config import NAMES_LIMIT, ModelConfig, is_size, read_config
+
+#: Most bytes of what a model computes when it is built and its file does not hold, such as the
+#: positions of a transformer's windows.
+TABLES_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -140,12 +146,13 @@ def load_answers(folder: Path) -> Answers:
     return Answers(tensors["logits"], tensors["labels"])
 
 
-def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
+def load_run(folder: Path, backbone: nn.Module | str | None = None) -> Run:
     """Reads a run folder.
 
     Args:
         folder: Of a finished run.
         backbone: The module that was trained, where it was no registered one; it gets the weights.
+            Or ``module:Class``, as the user has typed it; it is not looked at for other runs.
 
     Raises:
         InputError: A file is missing, broken, of another version, or does not fit the others; the
@@ -156,14 +163,22 @@ def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file; give the folder of a finished run")
     config = read_config(path)
+    if isinstance(backbone, str):
+        channels, arguments = config.backbone_channels, config.backbone_args
+        own = config.backbone == CUSTOM
+        backbone = build_own_backbone(backbone, channels, arguments) if own else None
     if backbone is not None:
         _name_features(path, config, backbone)
     model = _build_empty(path, config, backbone)
     expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
     weights = read_tensors(folder / "model.safetensors", expected)
-    # A module of the user's may have buffers that are not in the file.
-    built = model.to_empty(device="cpu") if backbone is None else config.build(backbone)
-    model = built.to("cpu")
+    if backbone is None and BACKBONES.family_of(config.backbone) is None:
+        model = model.to_empty(device="cpu")
+    else:
+        # Modules from outside may have tensors that are not in the file.
+        _check_buffers(path, model)
+        with torch.random.fork_rng(devices=[]):
+            model = config.build(backbone).to("cpu")
     model.load_state_dict(weights)
     model.eval()
     if not isinstance(model, AGFNClassifier):
@@ -171,9 +186,35 @@ def load_run(folder: Path, backbone: nn.Module | None = None) -> Run:
     return Run(folder, config, model, _read_references(folder, config, model))
 
 
+def refuse_idle_backbone(folders: Iterable[Path], backbone: str | None) -> None:
+    """Stops where a ``module:Class`` is given and no run has a backbone of the user's own.
+
+    Raises:
+        InputError: It has no effect, or a ``model.json`` cannot be read.
+    """
+    if backbone is None:
+        return
+    configs = [read_config(as_path(folder, "run folder") / "model.json") for folder in folders]
+    if all(config.backbone != CUSTOM for config in configs):
+        names = " and ".join(dict.fromkeys(config.backbone for config in configs))
+        raise InputError(f"--backbone has no effect on a run of {names}: leave it out")
+
+
+def _check_buffers(path: Path, model: nn.Module) -> None:
+    """Refuses a model that computes tables much larger than the weights that were read."""
+    kept = model.state_dict()
+    sizes = {name: b.numel() * b.element_size() for name, b in model.named_buffers()}
+    size = sum(size for name, size in sizes.items() if name not in kept)
+    if size > TABLES_LIMIT:
+        raise InputError(
+            f"{path}: the backbone computes tables of {size:,} bytes, where {TABLES_LIMIT:,} are "
+            "the most"
+        )
+
+
 def _name_features(path: Path, config: ModelConfig, backbone: nn.Module) -> None:
     try:
-        shape = (config.channels, config.height, config.width)
+        shape = (config.backbone_channels, config.height, config.width)
         backbone.num_features = find_num_features(backbone, shape)  # type: ignore[assignment]
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

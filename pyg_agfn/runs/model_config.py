@@ -2,23 +2,38 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from torch import nn
 
-from pyg_agfn.choices import CUSTOM, MAX_PLUGINS, MAX_SIZE, SIDES
+from pyg_agfn.backbone_args import Scalar, fault_in, refuse_reserved
+from pyg_agfn.choices import CUSTOM, MAX_PLUGINS, MAX_SIZE, SIDES, InputOrder
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.nn import BaselineClassifier
+from pyg_agfn.nn import BaselineClassifier, InputConvention, InputNormalization, build_backbone
+from pyg_agfn.nn.input_normalization import NormalizedBackbone
 from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.json_files import read_json
 
 FORMAT = 1
 
 #: Fields of ``model.json`` that older runs do not have.
-LATER = ("resize", "white_integer", "white_float", "own_transforms", "plugin")
+LATER = (
+    "resize",
+    "white_integer",
+    "white_float",
+    "own_transforms",
+    "plugin",
+    "backbone_args",
+    "input_channels",
+    "input_mean",
+    "input_std",
+    "input_range",
+    "input_order",
+)
 
 #: Most bytes of ``model.json``, which names the classes, and ``bank.json``: the references.
 NAMES_LIMIT = 16 << 20
@@ -46,6 +61,10 @@ class ModelConfig:
             files cannot be classified.
         plugin: Modules outside the package that registered the method or the backbone. They are
             named to the user, and never imported.
+        backbone_args: Further arguments of the backbone's constructor.
+        input_channels: Channels that the backbone has; null: those of the images.
+        input_mean, input_std, input_range, input_order: What the backbone expects of its images
+            (:class:`pyg_agfn.nn.InputConvention`); all null: -1..1.
         format: Version of the run folder.
 
     Raises:
@@ -70,6 +89,12 @@ class ModelConfig:
     white_float: int | None = None
     own_transforms: bool = False
     plugin: tuple[str, ...] = ()
+    backbone_args: dict[str, Scalar] = field(default_factory=dict)
+    input_channels: int | None = None
+    input_mean: tuple[float, ...] | None = None
+    input_std: tuple[float, ...] | None = None
+    input_range: int | None = None
+    input_order: InputOrder | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -81,6 +106,8 @@ class ModelConfig:
         # Said before a training: what is written must be what load_run reads.
         if len(self.classes) > MAX_SIZE:
             raise InputError(f"{len(self.classes):,} classes: a model takes at most {MAX_SIZE:,}")
+        if fault := self._fault_of_input():
+            raise InputError(fault)
         size = sum(len(json.dumps(name)) for name in self.classes)
         if size > NAMES_LIMIT // 2:
             raise InputError(
@@ -93,6 +120,31 @@ class ModelConfig:
         """What is white in images of more than 8 bits."""
         return White(self.white_integer, self.white_float)
 
+    @property
+    def backbone_channels(self) -> int:
+        """Channels that the backbone sees."""
+        return self.input_channels or self.channels
+
+    @property
+    def convention(self) -> InputConvention:
+        """What the backbone expects of its images."""
+        return InputConvention(
+            self.input_mean, self.input_std, self.input_range, self.input_order, self.input_channels
+        )
+
+    def _fault_of_input(self) -> str:
+        channels = self.backbone_channels
+        if self.channels == 3 and channels != 3:
+            return "--input-channels 1: the images have 3; only grey ones can be given 3"
+        for name in ("input_mean", "input_std"):
+            numbers = getattr(self, name)
+            if numbers is not None and len(numbers) not in (1, channels):
+                of_each = f"1 or {channels}" if channels > 1 else "1"
+                return f"--{name.replace('_', '-')} must be {of_each} numbers, got {len(numbers)}"
+        if self.input_order == "bgr" and self.channels != 3:
+            return "--input-order bgr has no effect on grey images: leave it out"
+        return ""
+
     def build(self, backbone: nn.Module | None = None) -> BaselineClassifier:
         """The model, with weights drawn from the global generator, the backbone's first.
 
@@ -104,9 +156,15 @@ class ModelConfig:
         """
         if backbone is None and self.backbone == CUSTOM:
             raise InputError(
-                "the backbone is a module of the user's own: load the run in Python, by "
-                "load_run(folder, backbone=module)"
+                "the backbone is a module of the user's own: name it by --backbone module:Class, "
+                "or load the run in Python, by load_run(folder, backbone=module)"
             )
+        channels = self.backbone_channels
+        if backbone is None:
+            backbone = build_backbone(self.backbone, channels, self.backbone_args)
+        if self.convention.changes_pixels or channels != self.channels:
+            front = InputNormalization(self.convention, self.channels, channels)
+            backbone = NormalizedBackbone(front, backbone)
         return METHODS[self.method].build_model(self, backbone)
 
 
@@ -117,11 +175,12 @@ def read_config(path: Path) -> ModelConfig:
         raise InputError(
             f"{path}: is of format {printable(found, 80)}, this version reads {FORMAT}"
         )
-    fields = {field.name: field for field in dataclasses.fields(ModelConfig)}
+    names = {spec.name for spec in dataclasses.fields(ModelConfig)}
     # Runs of before these were saved had no choice.
-    content = {**{name: fields[name].default for name in LATER}, **content}
-    if set(content) != set(fields):
-        wrong = ", ".join(sorted(set(content) ^ set(fields)))
+    usual = vars(ModelConfig("baseline", CUSTOM, ("0", "1"), 1, *SIDES))
+    content = {**{name: usual[name] for name in LATER}, **content}
+    if set(content) != names:
+        wrong = ", ".join(sorted(set(content) ^ names))
         raise InputError(f"{path}: missing or unknown: {printable(wrong, 200)}")
     sizes = ("height", "width", "feature_dim", "batch_size", "samples")
     classes = content["classes"]
@@ -139,6 +198,7 @@ def read_config(path: Path) -> ModelConfig:
         "white_float": _is_white(content["white_float"], WHITE_FLOATS),
         **{name: is_size(content[name]) for name in sizes},
         **{name: _is_number(content[name]) for name in ("alpha", "beta", "threshold")},
+        **_check_input(content),
     }
     plugin = content["plugin"]
     good["plugin"] = (
@@ -156,9 +216,45 @@ def read_config(path: Path) -> ModelConfig:
                 f"{path}: {name} {shown} is not known: pass --plugin {modules} or import what it "
                 "names, if you trust it"
             )
+        if name == "backbone" and BACKBONES.family_of(content[name]) is not None:
+            _say_why_unknown(path, content[name])
         raise InputError(f"{path}: {name} cannot be {shown}")
+    tuples = ("classes", "plugin", "input_mean", "input_std")
     try:
-        return ModelConfig(**{**content, "classes": tuple(classes), "plugin": tuple(plugin)})
+        if content["backbone"] != CUSTOM:
+            refuse_reserved(content["backbone_args"])
+        made: dict[str, Any] = {
+            n: tuple(v) if n in tuples and v is not None else v for n, v in content.items()
+        }
+        return ModelConfig(**made)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _check_input(content: Mapping[str, Any]) -> dict[str, bool]:
+    """Which fields are good of those that say what the backbone is given."""
+
+    def are_numbers(value: object, least: float) -> bool:
+        return value is None or (
+            isinstance(value, list | tuple)
+            and len(value) in (1, 3)
+            and all(_is_number(number) and number >= least for number in value)
+        )
+
+    return {
+        "backbone_args": not fault_in(content["backbone_args"]),
+        "input_channels": content["input_channels"] is None or content["input_channels"] in (1, 3),
+        "input_mean": are_numbers(content["input_mean"], -1e38),
+        "input_std": are_numbers(content["input_std"], 1e-6),
+        "input_range": content["input_range"] is None or content["input_range"] in (1, 255),
+        "input_order": content["input_order"] in (None, *get_args(InputOrder)),
+    }
+
+
+def _say_why_unknown(path: Path, name: str) -> None:
+    """Raises what the library says whose model it is: not installed, or no such model."""
+    try:
+        BACKBONES[name]
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

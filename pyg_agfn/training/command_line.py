@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 
+from pyg_agfn.backbone_args import is_own_class
 from pyg_agfn.cli import OneLine, flag_of, warn
 from pyg_agfn.errors import InputError
 from pyg_agfn.plugins import import_plugins
@@ -93,7 +94,10 @@ def resume_of(given: Mapping[str, Any]) -> tuple[Path, dict[str, Any]] | None:
     folder = given.pop("resume", None)
     if folder is None:
         return None
-    own = sorted(given.keys() - (set(PLACES) - {"out"}))
+    kept = set(PLACES) - {"out"}
+    if is_own_class(str(given.get("backbone", ""))):  # which the folder does not name
+        kept.add("backbone")
+    own = sorted(given.keys() - kept)
     if own:
         names = " ".join(map(flag_of, own))
         raise InputError(f"--resume continues with the run's own options: leave out {names}")
@@ -151,10 +155,12 @@ def _argument(hint: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
     elif get_origin(item) is Literal:
         told["choices"] = get_args(item)
     elif choices is not None:
-        told["choices"] = tuple(choices() if callable(choices) else choices)
+        told["choices"] = choices() if callable(choices) else choices
     else:
         told |= {"type": _type(item), "metavar": item.__name__.upper()}
-    if several:
+    if spec.metadata.get("append"):
+        told |= {"action": "append", "metavar": "NAME=VALUE"}
+    elif several:
         told |= {"nargs": "+", "metavar": spec.name.upper()}
         if "choices" in told and not spec.metadata.get("hidden"):
             told["help"] = f"{', '.join(told['choices'])}: {told['help']}"

@@ -3,20 +3,18 @@
 import time
 from pathlib import Path
 
-import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from torch import nn
 
-from pyg_agfn.distributed import mean_of, rank, synchronize_batch_norm, world_size
+from pyg_agfn.distributed import mean_of, rank, world_size
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation.protocols import joins_images
 from pyg_agfn.methods.method import Method, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
-from pyg_agfn.nn.own_backbone import find_num_features
-from pyg_agfn.registry import BACKBONES, METHODS
-from pyg_agfn.runs.model_config import ModelConfig
+from pyg_agfn.registry import METHODS
+from pyg_agfn.training.build_model import build_model, describe_model, place_model
 from pyg_agfn.training.checkpoint import TrainingState
 from pyg_agfn.training.class_balance import make_criterion
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
@@ -33,32 +31,7 @@ from pyg_agfn.training.saver import Saver
 from pyg_agfn.training.training_dynamics import TrainingDynamics
 from pyg_agfn.training.validation import EpochMeasures
 from pyg_agfn.training.weight_averaging import WeightAverage
-from pyg_agfn.transforms import PoissonEdges
-
-
-def describe_model(options: TrainOptions, method: str, data: TrainingData) -> ModelConfig:
-    """What a method's model is, for these options and images."""
-    channels, height, width = data.image_shape
-    plugins = [METHODS.plugin_of(method), BACKBONES.plugin_of(options.backbone)]
-    return ModelConfig(
-        method=method,
-        backbone=options.backbone,
-        classes=data.classes,
-        channels=channels,
-        height=height,
-        width=width,
-        feature_dim=options.feature_dim,
-        batch_size=min(options.batch_size, len(data)),
-        samples=options.samples,
-        alpha=options.alpha,
-        beta=options.beta,
-        threshold=options.threshold,
-        resize=options.resize,
-        white_integer=data.white.integer,
-        white_float=data.white.floating,
-        own_transforms=data.own_transforms,
-        plugin=tuple(dict.fromkeys(name for name in plugins if name)),
-    )
+from pyg_agfn.training.weights_file import StoredWeights
 
 
 def make_method(options: TrainOptions, train: TrainingData | None = None) -> Method:
@@ -78,6 +51,7 @@ def fit(
     backbone: nn.Module | None = None,
     keep_best: bool = False,
     validation: TrainingData | None = None,
+    weights: StoredWeights | None = None,
 ) -> TrainingResult:
     """Trains one method and measures it on the test images, after each epoch and at the end.
 
@@ -97,6 +71,7 @@ def fit(
         backbone: The feature extractor, where it is no registered one.
         keep_best: Keep the epoch of the best accuracy.
         validation: Images, apart from both, to measure on after each epoch.
+        weights: What the backbone begins with; none where the run is resumed.
 
     Raises:
         InputError: The loss is no longer finite, there are too few images for a batch, or the
@@ -114,11 +89,8 @@ def fit(
         console.print("this CPU emulates bf16, which takes many times longer: use --precision fp32")
     (name,) = options.method
     config = describe_model(options, name, train)
-    if backbone is not None:
-        features = find_num_features(backbone, train.image_shape)
-        backbone.num_features = features  # type: ignore[assignment]
-    torch.manual_seed(options.seed)  # every method's backbone starts from the same weights
-    _set_up(method, _on_device(config.build(backbone), options, fabric.device), len(train))
+    model = build_model(config, options, backbone, weights, console)
+    _set_up(method, place_model(model, options, fabric.device), len(train))
     state = _begin(fabric, options, method, train)
     if options.weight_averaging != "none" and state.average is None:
         console.print(f"{name}: --weight-averaging is left out, as its model is an average anyhow")
@@ -164,20 +136,6 @@ def fit(
         train,
         state.dynamics,
     )
-
-
-def _on_device(
-    model: BaselineClassifier, options: TrainOptions, device: torch.device
-) -> BaselineClassifier:
-    """The model, where and how the options say."""
-    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    synchronize_batch_norm(model, device)
-    if isinstance(model, AGFNClassifier):
-        model.agfn.gather_distributed = options.graph_span == "global"
-        model.agfn.propagation = options.propagation
-        if isinstance(model.agfn.edges, PoissonEdges) and options.propagation == "edges":
-            model.agfn.edges.pairs = options.graph_gradient
-    return model
 
 
 def _set_up(method: Method, model: BaselineClassifier, num_images: int) -> None:

@@ -67,6 +67,11 @@ def _without_replaced(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dic
     if another("method"):
         names = (*_names(saved["method"]), *_names(given["method"]))
         replaced |= {option for name in names for option in method_defaults(name)}
+    if another("backbone"):
+        replaced.add("backbone_arg")
+    if str(given.get("weights", saved.get("weights"))) != str(saved.get("weights")):
+        # What is saved is what the other weights expect of their images.
+        replaced |= {name for name in saved if name.startswith("input_")}
     if another("dataset"):
         replaced |= {"root", "eval_split", "label_mode", "targets"}
     if {"optimizer": "sgd", **saved, **given}["optimizer"] != saved.get("optimizer", "sgd"):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, get_type_hints
 
+from pyg_agfn.backbone_args import parse_args
 from pyg_agfn.choices import CUSTOM, MAX_SIZE, SIDES
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError
-from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
+from pyg_agfn.registry import DATASETS, METHODS
+from pyg_agfn.training.backbone_names import check_backbone
 from pyg_agfn.training.option_values import describe_type, fits, shown
 
 if TYPE_CHECKING:
@@ -32,11 +34,19 @@ def check_options(options: TrainOptions) -> None:
         check(fits(getattr(options, name), hint), name, describe_type(hint))
     check(bool(options.method), "method", "at least one method")
     for name, values, registry in (
-        ("backbone", {options.backbone} - {CUSTOM}, BACKBONES),
         ("dataset", {options.dataset} - {CUSTOM}, DATASETS),
         ("method", {*options.method}, METHODS),
     ):
         check(values <= {*registry}, name, f"one of {', '.join(registry)}")
+    check_backbone(options.backbone)
+    parse_args(options.backbone_arg)
+    for name in ("input_mean", "input_std"):
+        numbers = getattr(options, name)
+        check(numbers is None or len(numbers) in (1, 3), name, "one number or three")
+    least = min(options.input_std or (1,))
+    check(least >= 1e-6, "input_std", "greater than 0")
+    check(options.input_range in (None, 1, 255), "input_range", "1 or 255")
+    check(options.input_channels in (None, 1, 3), "input_channels", "1 or 3")
     check(0 <= options.noise < 1, "noise", "at least 0 and below 1")
     check(-1 <= options.threshold <= 1, "threshold", "a cosine, -1 to 1")
     check(0 <= options.teacher_decay < 1, "teacher_decay", "at least 0 and below 1")

@@ -22,7 +22,7 @@ def converted(value: Any, hint: Any) -> Any:
     """
     kind = without_none(hint)
     if get_origin(kind) is tuple:
-        if isinstance(value, str | int):
+        if isinstance(value, str | numbers.Real) and not isinstance(value, bool):
             value = (value,)
         if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping):
             return tuple(converted(item, get_args(kind)[0]) for item in value)

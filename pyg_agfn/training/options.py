@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from pyg_agfn import plugins
+from pyg_agfn.backbone_args import format_args, is_own_class
 from pyg_agfn.choices import (
     CUSTOM,
     Choice,
     ClassifierInputs,
     Descent,
     GraphGradient,
+    InputOrder,
     LabelMode,
     LabelSource,
     NoiseKind,
@@ -22,8 +25,9 @@ from pyg_agfn.choices import (
     Targets,
 )
 from pyg_agfn.errors import as_path
-from pyg_agfn.registry import BACKBONES, DATASETS, METHODS
+from pyg_agfn.registry import DATASETS, METHODS
 from pyg_agfn.runs.json_files import write_json
+from pyg_agfn.training.backbone_names import BackboneNames
 from pyg_agfn.training.defaults import DATASET_DEFAULTS, method_defaults
 from pyg_agfn.training.optimization_options import OptimizationOptions
 from pyg_agfn.training.option_checks import check_options
@@ -44,7 +48,8 @@ class TrainOptions(OptimizationOptions):
     :meth:`for_dataset` and :meth:`for_method`. Made by the class itself or by
     :func:`dataclasses.replace`, all options count as set, to be taken as they are.
 
-    Paths may be text, methods a text or any iterable of texts, numbers NumPy's.
+    Paths may be text, methods a text or any iterable of texts, numbers NumPy's, ``backbone_arg`` a
+    dictionary.
 
     Raises:
         InputError: A value of another type or out of its range; the message names the option.
@@ -107,7 +112,39 @@ class TrainOptions(OptimizationOptions):
         None, "folder for decoded images (default: ~/.cache/pyg_agfn)", "data"
     )
     backbone: str = option(
-        "resnet18", "feature extractor", "model", choices=lambda: tuple(BACKBONES)
+        "resnet18",
+        "feature extractor; or timm/NAME, torchvision/NAME, or your own class as module:Class; "
+        "resnet18-small by default for images of at most 64 pixels on a GPU",
+        "model",
+        choices=BackboneNames,
+    )
+    backbone_arg: tuple[str, ...] = option(
+        (),
+        "an argument of the backbone's constructor, as NAME=VALUE; may be given several times",
+        "model",
+        append=True,
+    )
+    weights: Path | None = option(
+        None,
+        "weights that the backbone begins with: 'default' for timm's or torchvision's own, or a "
+        "file, .safetensors, .pth, .pt or .ckpt",
+        "model",
+    )
+    input_mean: tuple[float, ...] | None = option(
+        None,
+        "what is taken off the pixels in front of the backbone, one number or one a channel; as "
+        "the weights say if not given",
+        "model",
+    )
+    input_std: tuple[float, ...] | None = option(
+        None, "what they are then divided by, one number or one a channel", "model"
+    )
+    input_range: int | None = option(
+        None, "what is white in front of the backbone before that, 1 or 255", "model"
+    )
+    input_order: InputOrder | None = option(None, "order of the colours there", "model")
+    input_channels: int | None = option(
+        None, "3: grey images become three channels; the weights' channels if not given", "model"
     )
     feature_dim: int = option(512, "size of the projected emotional feature vectors", "model")
     alpha: float = option(1.0, "initial alpha of Eq. 4; of agfn-nlc 8", "model")
@@ -203,6 +240,8 @@ class TrainOptions(OptimizationOptions):
     plugin: tuple[str, ...] = option((), plugins.HELP, "run")
 
     def __post_init__(self) -> None:
+        if isinstance(self.backbone_arg, Mapping):
+            object.__setattr__(self, "backbone_arg", format_args(self.backbone_arg))
         for name, hint in get_type_hints(type(self)).items():
             object.__setattr__(self, name, converted(getattr(self, name), hint))
         check_options(self)
@@ -247,9 +286,12 @@ class TrainOptions(OptimizationOptions):
 
     def save(self, path: Path) -> None:
         """Writes every option as JSON, to be read with ``--config``."""
-        write_json(
-            as_path(path, "path"), json.loads(json.dumps(dataclasses.asdict(self), default=str))
-        )
+        saved = dataclasses.asdict(self.as_saved())
+        write_json(as_path(path, "path"), json.loads(json.dumps(saved, default=str)))
+
+    def as_saved(self) -> "TrainOptions":
+        """The options as a file has them: it never names a module that would be imported."""
+        return self.changed(backbone=CUSTOM) if is_own_class(self.backbone) else self
 
 
 #: Options that say where something is, who reads it and what is kept; not what a run is.

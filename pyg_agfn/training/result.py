@@ -216,13 +216,13 @@ class TrainingResult:
         plot_learning_curves({label: self.history}, path, bank=bank)
 
     @classmethod
-    def load(cls, folder: Path | str, backbone: nn.Module | None = None) -> TrainingResult:
+    def load(cls, folder: Path | str, backbone: nn.Module | str | None = None) -> TrainingResult:
         """Reads a run folder.
 
         Args:
             folder: Of a finished run.
             backbone: The module that was trained, where it was no registered one; it gets the
-                weights.
+                weights. Or ``module:Class``.
 
         Raises:
             InputError: A file is missing, broken, or does not fit the others.

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pyg_agfn.choices import CUSTOM
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.datasets.image_survey import note_on_brightness
 from pyg_agfn.errors import InputError, InterruptedRunError, as_path, printable
@@ -85,6 +86,8 @@ def resume_run(folder: Path, given: dict[str, Any], console: Console) -> dict[st
     if not config.is_file():
         raise InputError(f"--resume {folder}: there is no run, as it has no config.json")
     options = load_options(config)
+    if options.backbone != CUSTOM and "backbone" in given:
+        raise InputError(f"--backbone has no effect on a run of {options.backbone}: leave it out")
     options = dataclasses.replace(options, **given)
     metrics = folder / "metrics.json"
     if metrics.is_file():

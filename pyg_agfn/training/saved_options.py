@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_agfn.errors import InputError
+from pyg_agfn.backbone_args import is_own_class
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.plugins import refuse_unregistered
 from pyg_agfn.runs.json_files import read_json
 from pyg_agfn.training.merge_options import merge_options
@@ -40,4 +41,10 @@ def read_options(path: Path) -> tuple[dict[str, Any], list[str]]:
     if unknown:
         raise InputError(f"--config {path}: unknown option {', '.join(unknown)}")
     refuse_unregistered(options, f"--config {path}")
+    backbone = options.get("backbone")
+    if isinstance(backbone, str) and is_own_class(backbone):
+        raise InputError(
+            f"--config {path}: backbone {printable(backbone, 80)}: a file never has a module "
+            "imported; write custom there, and give --backbone on the command line"
+        )
     return options, lines

@@ -16,6 +16,8 @@ from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.methods.method import Method
 from pyg_agfn.nn.own_backbone import copy_backbone
 from pyg_agfn.registry import METHODS
+from pyg_agfn.training.build_model import fit_backbone
+from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data, as_training_data
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import fit, make_method
@@ -26,6 +28,8 @@ from pyg_agfn.training.run_in_folder import run_in_folder
 from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.setup import make_fabric
 from pyg_agfn.training.validation import split_rows
+from pyg_agfn.training.weights import describe_convention, open_weights, with_convention
+from pyg_agfn.training.weights_file import StoredWeights
 
 _SPECS = {spec.name: spec.metadata["group"] for spec in dataclasses.fields(TrainOptions)}
 #: Options of the command line, and what does in Python what they do there.
@@ -45,7 +49,8 @@ class Trainer:
 
     Args:
         backbone (str or torch.nn.Module, optional): A name of
-            :data:`pyg_agfn.registry.BACKBONES`, or a module that yields :math:`(N, F)`, of which
+            :data:`pyg_agfn.registry.BACKBONES`, ``timm/NAME``, ``torchvision/NAME`` or
+            ``module:Class``, or a module that yields :math:`(N, F)`, of which
             each :meth:`fit` trains a copy, ``result.model.backbone``: the module keeps its
             weights, with which each training begins. (default: :obj:`"resnet18"`)
         method (str or Method): A name of :data:`pyg_agfn.registry.METHODS`, or a
@@ -168,6 +173,14 @@ class Trainer:
             self.console.print(f"by default for {len(images):,} training images: {changed}")
         if options.profile and folder is None and not rank():
             raise InputError("profile has no effect without a folder: give one to fit()")
+        sized = fit_backbone(self.options, images.image_shape)
+        if sized is not self.options:
+            options = options.changed(backbone=sized.backbone)
+            side = max(images.image_shape[1:])
+            self.console.print(
+                f"by default for images of {side} pixels on a GPU: --backbone {options.backbone}"
+            )
+        options, weights = self._with_weights(options, images, folder)
         own = self.method
         method = make_method(options, images) if own is None else copy.deepcopy(own)
         backbone = None if self.backbone is None else copy_backbone(self.backbone)
@@ -187,12 +200,33 @@ class Trainer:
                 backbone,
                 options.keep == "best",
                 set_aside,
+                weights,
             )
 
         if run_folder is None:
             return run()
         skipped = [bad for data in (images, held_out) if data is not None for bad in data.skipped]
         return run_in_folder(run_folder, options, skipped, self.console, run)
+
+    def _with_weights(
+        self, options: TrainOptions, images: TrainingData, folder: Path | str | None
+    ) -> tuple[TrainOptions, StoredWeights | None]:
+        """The weights to begin with, and the options with what these expect of images."""
+        if options.weights is None:
+            return options, None
+        if folder is not None and (Path(folder) / CHECKPOINT).exists():
+            # A resumed run has its weights in the checkpoint, and their convention in its options.
+            before = load_options(Path(folder) / "config.json")
+            said = {name: getattr(before, name) for name in _SPECS if name.startswith("input_")}
+            return options.changed(**said), None
+        channels = images.image_shape[0]
+        weights = open_weights(options, self.backbone)
+        options = with_convention(
+            options, weights, channels, self.backbone, scaled=not images.are_floats
+        )
+        for line in describe_convention(options, weights, images.image_shape):
+            self.console.print(line, soft_wrap=True, highlight=False)
+        return options, weights
 
     def _for_data(self, images: TrainingData) -> TrainOptions:
         """The options for these images; refuses those that have no effect on them."""
@@ -201,6 +235,13 @@ class Trainer:
             raise InputError(
                 "augment has no effect on images that are floats: leave it out, or do it in their "
                 "transforms"
+            )
+        scaling = [f"input_{name}" for name in ("mean", "std", "range", "order")]
+        set_scaling = [name for name in scaling if getattr(options, name) is not None]
+        if images.are_floats and set_scaling:
+            raise InputError(
+                f"{set_scaling[0]} has no effect on images that are floats, which are used as they "
+                "are: leave it out, or do it in their transforms"
             )
         if not isinstance(images, LoaderData) or images.loader is None:
             return options
@@ -275,8 +316,9 @@ def _make_folder(folder: Path | str, options: TrainOptions) -> Path:
         raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
     if (folder / "config.json").exists():
         before = load_options(folder / "config.json")
+        saved = options.as_saved()
         for name in _SPECS.keys() - {*PLACES, "profile", "keep"}:
-            if getattr(before, name) != getattr(options, name):
+            if getattr(before, name) != getattr(saved, name):
                 raise InputError(
                     f"{folder}: holds a run of {name} {getattr(before, name)!r} that is not "
                     "finished; resume it by the same options, or choose another folder"

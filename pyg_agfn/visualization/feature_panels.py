@@ -18,7 +18,7 @@ from pyg_agfn.evaluation import extract_features
 from pyg_agfn.evaluation.separation import Separation, measure_separation
 from pyg_agfn.generators import generator_for
 from pyg_agfn.nn import AGFNClassifier
-from pyg_agfn.runs.folder import Run, load_run
+from pyg_agfn.runs.folder import Run, load_run, refuse_idle_backbone
 from pyg_agfn.training import TrainOptions, make_fabric
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.visualization.embedding import FEWEST, SEED_LIMIT, embed
@@ -90,7 +90,11 @@ class PanelRow:
 
 
 def compare_features(
-    folders: Sequence[Path], root: str | None, points: int, seed: int = 0
+    folders: Sequence[Path],
+    root: str | None,
+    points: int,
+    seed: int = 0,
+    backbone: str | None = None,
 ) -> list[PanelRow]:
     """A row of test images and a row of training images, with the features of each run.
 
@@ -102,6 +106,7 @@ def compare_features(
         root: Folder of the data set, if it has moved since training.
         points: Most images in a row.
         seed: Seed of the choice of images and of t-SNE, at least 0 and below 2^32.
+        backbone: ``module:Class`` of runs whose backbone is the user's own.
 
     Raises:
         InputError: The seed is out of range, a run cannot be read, its features are not finite, or
@@ -109,7 +114,8 @@ def compare_features(
     """
     if not 0 <= seed < SEED_LIMIT:
         raise InputError(f"--seed must be 0 to {SEED_LIMIT - 1}, got {seed}")
-    runs = [load_run(folder) for folder in folders]
+    refuse_idle_backbone(folders, backbone)
+    runs = [load_run(folder, backbone) for folder in folders]
     titles = run_titles(runs)
     given = {} if root is None else {"root": root}
     first, train, test = load_run_data(runs[0], given)

@@ -70,7 +70,9 @@ def save(folder: Path, what: ModelConfig, backbone: nn.Module | None = None) -> 
 @pytest.mark.parametrize("method", ["baseline", "agfn", "scn"])
 def test_an_own_module_gets_the_weights_of_the_folder(tmp_path, method):
     model, images = save(tmp_path, config(method), Backbone()), torch.randn(4, 1, 8, 8)
-    with pytest.raises(InputError, match=r"own: load the run .* load_run\(folder, backbone=module"):
+    with pytest.raises(
+        InputError, match=r"own: name it by --backbone .* load_run\(folder, backbone=module"
+    ):
         load_run(tmp_path)
     module = Backbone()
     run = load_run(tmp_path, backbone=module)
@@ -158,3 +160,26 @@ def test_a_trained_run_names_the_module_that_registered_its_method(tiny, tmp_pat
         METHODS.unregister("of-this-file")
     with pytest.raises(InputError, match=f"pass --plugin {__name__} or import what it names"):
         load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["torchvision/swin_t", "timm/test_vit_relpos"])
+def test_tables_that_are_not_in_the_file_are_computed_again(tmp_path, name):
+    if name.startswith("timm"):
+        pytest.importorskip("timm")
+    side = 32 if name.startswith("torchvision") else 160
+    what = ModelConfig("baseline", name, ("a", "b"), 1, side, side)
+    model = save(tmp_path, what)
+    state = torch.random.get_rng_state()
+    run = load_run(tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    images = torch.randn(2, 1, side, side)
+    with torch.no_grad():
+        assert torch.equal(run.model(images), model(images))
+
+
+def test_tables_that_are_too_large_are_refused(tmp_path, monkeypatch):
+    pytest.importorskip("timm")
+    save(tmp_path, ModelConfig("baseline", "timm/test_vit_relpos", ("a", "b"), 1, 160, 160))
+    monkeypatch.setattr("pyg_agfn.runs.folder.TABLES_LIMIT", 100)
+    with pytest.raises(InputError, match=r"model\.json: the backbone computes tables of .* bytes"):
+        load_run(tmp_path)

@@ -249,7 +249,7 @@ class Twice(Net):
 def test_a_backbone_of_the_users_own_gets_its_weights_back(method, kind, tiny, tmp_path):
     result = trainer(kind(), method, **options_of(method)).fit(tiny, tiny)
     folder = result.save(tmp_path / "run")
-    with pytest.raises(InputError, match=r"user's own: load the run in Python, by load_run\(fold"):
+    with pytest.raises(InputError, match=r"user's own: name it by --backbone .* load_run\(folder"):
         TrainingResult.load(folder)
     mine = kind()
     loaded = TrainingResult.load(folder, mine)

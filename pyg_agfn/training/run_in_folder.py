@@ -1,5 +1,6 @@
 """A training whose state and result are kept in a run folder."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from lightning.fabric.loggers.logger import Logger
 from rich.console import Console
 
 from pyg_agfn.datasets.bad_data import BadItem, unique, write_skipped
-from pyg_agfn.errors import InputError
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.extras import missing
 from pyg_agfn.runs.json_files import refuse_links
 from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.interruption import raised_signals
-from pyg_agfn.training.options import TrainOptions
+from pyg_agfn.training.options import PLACES, TrainOptions
 from pyg_agfn.training.result import TrainingResult
+from pyg_agfn.training.saved_options import load_options
 
 
 def run_in_folder(
@@ -78,3 +80,29 @@ def run_in_folder(
 def interrupted(folder: Path) -> str:
     """What is said where a signal ends the run outside of its steps."""
     return f"interrupted; train_pyg.py --resume {folder} continues it"
+
+
+def make_resumable_folder(folder: Path | str, options: TrainOptions) -> Path:
+    """The run folder, for a new run or for one of these options that is not finished.
+
+    Raises:
+        InputError: It cannot be made, holds a finished run, or one of other options.
+    """
+    folder = as_path(folder, "folder")
+    if (folder / "metrics.json").exists():
+        raise InputError(f"{folder}: there is a finished run; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
+    if (folder / "config.json").exists():
+        before = load_options(folder / "config.json")
+        saved = options.as_saved()
+        names = {field.name for field in dataclasses.fields(options)}
+        for name in names - {*PLACES, "profile", "keep"}:
+            if getattr(before, name) != getattr(saved, name):
+                raise InputError(
+                    f"{folder}: holds a run of {name} {getattr(before, name)!r} that is not "
+                    "finished; resume it by the same options, or choose another folder"
+                )
+    return folder

@@ -10,9 +10,8 @@ from rich.console import Console
 from torch import nn
 
 from pyg_agfn.choices import Keep
-from pyg_agfn.datasets.loader_data import LoaderData
 from pyg_agfn.distributed import launched_processes, rank
-from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.errors import InputError, printable
 from pyg_agfn.methods.method import Method
 from pyg_agfn.nn.own_backbone import copy_backbone
 from pyg_agfn.registry import METHODS
@@ -21,10 +20,11 @@ from pyg_agfn.training.checkpoint import FILE as CHECKPOINT
 from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data, as_training_data
 from pyg_agfn.training.few_images import changed_defaults, fit_to_images
 from pyg_agfn.training.fit import fit, make_method
+from pyg_agfn.training.image_options import note_on_scale, options_for_images
 from pyg_agfn.training.merge_options import merge_options
-from pyg_agfn.training.options import CUSTOM, PLACES, TrainOptions
+from pyg_agfn.training.options import CUSTOM, TrainOptions
 from pyg_agfn.training.result import TrainingResult
-from pyg_agfn.training.run_in_folder import run_in_folder
+from pyg_agfn.training.run_in_folder import make_resumable_folder, run_in_folder
 from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.setup import make_fabric
 from pyg_agfn.training.validation import split_rows
@@ -157,7 +157,7 @@ class Trainer:
                 "val_fraction of the training images"
             )
         images = as_training_data(train)
-        usual = self._for_data(images)
+        usual = options_for_images(self.options, images)
         set_aside = None
         if share:
             rows = split_rows(images.labels, share, self.options.seed)
@@ -166,7 +166,7 @@ class Trainer:
         held_out = None
         if validation is not None:
             held_out = as_measured_data(validation, images.classes, images.image_shape)
-            if note := _note_on_scale(images, held_out):
+            if note := note_on_scale(images, held_out):
                 self.console.print(note, soft_wrap=True, highlight=False)
         options = fit_to_images(usual, len(images), launched_processes()[1])
         if changed := changed_defaults(usual, options):
@@ -186,7 +186,7 @@ class Trainer:
         backbone = None if self.backbone is None else copy_backbone(self.backbone)
 
         # Of several processes the first one writes.
-        run_folder = None if folder is None or rank() else _make_folder(folder, options)
+        run_folder = None if folder is None or rank() else make_resumable_folder(folder, options)
 
         def run(logger: Logger | None = None) -> TrainingResult:
             return fit(
@@ -228,42 +228,6 @@ class Trainer:
             self.console.print(line, soft_wrap=True, highlight=False)
         return options, weights
 
-    def _for_data(self, images: TrainingData) -> TrainOptions:
-        """The options for these images; refuses those that have no effect on them."""
-        options, given = self.options, _SPECS.keys() - self.options.defaulted
-        if "augment" in given and options.augment and images.are_floats:
-            raise InputError(
-                "augment has no effect on images that are floats: leave it out, or do it in their "
-                "transforms"
-            )
-        scaling = [f"input_{name}" for name in ("mean", "std", "range", "order")]
-        set_scaling = [name for name in scaling if getattr(options, name) is not None]
-        if images.are_floats and set_scaling:
-            raise InputError(
-                f"{set_scaling[0]} has no effect on images that are floats, which are used as they "
-                "are: leave it out, or do it in their transforms"
-            )
-        if not isinstance(images, LoaderData) or images.loader is None:
-            return options
-        own = {"batch_size": images.own_batch_size, "workers": images.loader.num_workers}
-        for name, value in own.items():
-            if name in given and getattr(options, name) != value:
-                raise InputError(
-                    f"{name} has no effect with a DataLoader, which has its own, {value}: leave it "
-                    "out, or give fit() its dataset"
-                )
-        drawn = {
-            "val_fraction": options.val_fraction > 0,
-            "balance='sampler'": options.balance == "sampler",
-        }
-        for name, is_set in drawn.items():
-            if is_set:
-                raise InputError(
-                    f"{name} has no effect with a DataLoader, which draws images by itself: leave "
-                    "it out, or give fit() its dataset"
-                )
-        return options.given(batch_size=own["batch_size"])
-
 
 def _name_of(method: str | Method) -> str:
     """What a method is registered as."""
@@ -287,40 +251,3 @@ def _no_object(name: str, what: str, found: object) -> InputError:
             f"{found.__name__}(...)"
         )
     return InputError(f"{name} must be {what}, got {printable(repr(found), 80)}")
-
-
-def _note_on_scale(train: TrainingData, validation: TrainingData) -> str:
-    """What to look at where one of the two is scaled and the other is not; else nothing."""
-    kinds = (train.are_floats, validation.are_floats)
-    if None in kinds or kinds[0] == kinds[1]:
-        return ""
-    names = ["floats" if kind else "bytes" for kind in kinds]
-    return (
-        f"training images are {names[0]} and validation images are {names[1]}: bytes are scaled "
-        "to -1..1, and floats are used as they are; see that both are of one scale"
-    )
-
-
-def _make_folder(folder: Path | str, options: TrainOptions) -> Path:
-    """The run folder, for a new run or for one of these options that is not finished.
-
-    Raises:
-        InputError: It cannot be made, holds a finished run, or one of other options.
-    """
-    folder = as_path(folder, "folder")
-    if (folder / "metrics.json").exists():
-        raise InputError(f"{folder}: there is a finished run; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
-    if (folder / "config.json").exists():
-        before = load_options(folder / "config.json")
-        saved = options.as_saved()
-        for name in _SPECS.keys() - {*PLACES, "profile", "keep"}:
-            if getattr(before, name) != getattr(saved, name):
-                raise InputError(
-                    f"{folder}: holds a run of {name} {getattr(before, name)!r} that is not "
-                    "finished; resume it by the same options, or choose another folder"
-                )
-    return folder

@@ -172,14 +172,14 @@ def describe_convention(
         for name in ("range", "mean", "std", "order")
         if (value := getattr(options, f"input_{name}")) is not None
     ]
-    if options.input_channels is not None and image_shape[0] != options.input_channels:
-        says.append("grey images as three channels")
     lines.append(
         f"{weights.name}: images by {', '.join(says)}"
         if says
         else f"{weights.name}: do not say what they expect of images, which are scaled to -1..1; "
         "--input-mean, --input-std and --input-range say it"
     )
+    if options.input_channels is not None and image_shape[0] != options.input_channels:
+        lines.append(f"{weights.name}: grey images become {options.input_channels} channels")
     return lines
 
 

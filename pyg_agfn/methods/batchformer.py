@@ -84,7 +84,7 @@ class BatchFormer(Method):
     """
 
     summary = "a transformer joins the images of a mini-batch, in training alone"
-    color = "#7A7A7A"
+    color = "#FF0055"
     learns_soft_labels = True
 
     model: BatchFormerClassifier

@@ -35,7 +35,7 @@ class LocalityPreserving(Method):
     """
 
     summary = "the network alone, its features drawn to the nearest ones of their class"
-    color = "#9ACD32"
+    color = "#00CC00"
     linestyle = "--"
     learns_soft_labels = True
 

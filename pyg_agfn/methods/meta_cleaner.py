@@ -76,7 +76,7 @@ class MetaCleaner(Method):
     """
 
     summary = "each class is learned from weighted means of several images"
-    color = "#2F4F4F"
+    color = "#FF8080"
     linestyle = "-."
 
     model: MetaCleanerClassifier

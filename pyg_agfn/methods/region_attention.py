@@ -119,7 +119,7 @@ class RegionAttention(Method):
     """
 
     summary = "the network weighs six regions of each image, and classifies them together"
-    color = "#FF69B4"
+    color = "#E600B3"
     learns_soft_labels = True
 
     model: RANClassifier

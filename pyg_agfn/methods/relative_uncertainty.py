@@ -88,7 +88,7 @@ class RelativeUncertainty(Method):
     """
 
     summary = "pairs of images are mixed, the uncertain one with the larger share"
-    color = "#8B4513"
+    color = "#998055"
     linestyle = "--"
     learns_soft_labels = True
 

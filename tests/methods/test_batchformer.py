@@ -23,10 +23,8 @@ def test_the_layer_is_that_of_the_authors_code():
 def test_one_classifier_learns_the_features_with_and_without_the_transformer(batch):
     images, labels, index = batch
     model = build()
-    model.encoder.eval()  # without dropout
-    # set_up() sets the mode of the model.
     method = set_up(BatchFormer(), model)
-    model.encoder.eval()
+    model.encoder.eval()  # without dropout
     out = step(method, images, labels, index)
     x = model.features(images)
     # The layer's definition: attention over the images, then two linear layers.

@@ -36,14 +36,14 @@ def test_a_distribution_moves_to_the_weighed_answers_of_the_nearest(k, batch):
             remembered.append((i, z[row], answers[row]))
         losses = []
         for row, i in enumerate(part.tolist()):
-            others = [j for j in remembered if j != i]
-            others.sort(key=lambda j: -float(z[row] @ remembered[j][0]))
+            others = [(features, answer) for j, features, answer in remembered if j != i]
+            others.sort(key=lambda other: -float(z[row] @ other[0]))
             weights, mean = [], 0.0
-            for j in others[:k]:
+            for features, answer in others[:k]:
                 own = model.score.project(z[row])[:64]
-                other = model.score.project(remembered[j][0])[64:]
+                other = model.score.project(features)[64:]
                 weights.append(model.score.score(torch.cat([own, other]))[0])
-                mean = mean + weights[-1] * remembered[j][1]
+                mean = mean + weights[-1] * answer
             expected[i] = (0.7 * expected[i] + 0.3 * mean / sum(weights)).detach()
             losses.append(-(expected[i] * out.logits[row].log_softmax(0)).sum())
         torch.testing.assert_close(

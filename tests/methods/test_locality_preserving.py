@@ -21,7 +21,7 @@ def test_the_loss_is_half_the_squared_distance_from_the_mean_of_the_nearest(k):
     total, gradients = 0.0, []
     for i in range(14):
         others = [j for j in range(14) if j != i and labels[j] == labels[i]]
-        others.sort(key=lambda j: float((x[i] - x[j]).square().sum()))
+        others.sort(key=lambda j: (x[i] - x[j]).square().sum().item())
         apart = x[i].detach() * 0
         if others:
             apart = x[i].detach() - torch.stack([x[j].detach() for j in others[:k]]).mean(0)

@@ -12,7 +12,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.extras import require
 from pyg_agfn.plugins import import_plugins
 from pyg_agfn.registry import METHODS
-from pyg_agfn.reproduction.grid import QUICK, TARGETS, grid, quick, target_name
+from pyg_agfn.reproduction.grid import COMPARED, QUICK, TARGETS, grid, quick, target_name
 from pyg_agfn.training.command_line import options_of, parse_given
 from pyg_agfn.training.option_uses import USES, refuse_without_effect
 
@@ -59,8 +59,10 @@ def parse_arguments() -> tuple[argparse.Namespace, dict[str, Any]]:
     parser.add_argument(
         "--dataset", help="default: ferplus, for figure 4 mnist, for the ablation digits"
     )
-    methods = tuple(METHODS)
-    parser.add_argument("--method", nargs="+", choices=methods, default=methods, type=_todays_name)
+    usual = tuple(name for name in METHODS if name in COMPARED or METHODS.plugin_of(name))
+    parser.add_argument(
+        "--method", nargs="+", choices=tuple(METHODS), default=usual, type=_todays_name
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
         "--noise-rates",

@@ -17,6 +17,19 @@ from pyg_agfn.training.renamed_options import PAPER_SETTINGS, translate
 WITH_AND_WITHOUT = ("baseline", "agfn")
 #: The method whose parts the ablation leaves out one by one.
 NLC = "agfn-nlc"
+#: What a table compares where the user names no methods, beside those of plugins: the rows of the
+#: documents. Every other method is had by its name.
+COMPARED = (
+    "baseline",
+    "label-smoothing",
+    "gce",
+    "center-loss",
+    "scn",
+    "eac",
+    "threshold-gcn",
+    "agfn",
+    NLC,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,7 @@ class Target:
         title: What it shows.
         varied: The options that differ between its runs, and their values in turn; ``None``
             stands for the value that the user chose.
-        methods: What it compares; all methods if empty.
+        methods: What it can compare; any method if empty.
         variants: Or, by its name, what differs in each of its runs.
         dataset: Its data set where the user names none.
         any_of: The options of ``varied`` that may be had at other values too.
@@ -49,7 +62,7 @@ class Target:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The methods that it compares."""
+        """The methods that it can compare."""
         return self.methods or tuple(METHODS)
 
     @property

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from method_steps import set_up, step
+from own_data import trainer
 
 from pyg_agfn.methods import (
     AGFNMethod,
@@ -16,6 +17,7 @@ from pyg_agfn.methods import (
     label_smoothing,
 )
 from pyg_agfn.registry import METHODS
+from pyg_agfn.runs.folder import load_run
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.losses import LOSSES
@@ -102,8 +104,9 @@ def test_soft_labels_are_learned_in_the_place_of_the_labels(name, batch):
     torch.testing.assert_close(mixed, 0.7 * ends[0] + 0.3 * ends[1])
 
 
-def test_scn_relabels_and_learns_labels_alone():
-    assert [name for name in METHODS if not METHODS[name].learns_soft_labels] == ["scn"]
+def test_methods_that_replace_labels_or_group_images_by_them_learn_labels_alone():
+    alone = [name for name in METHODS if not METHODS[name].learns_soft_labels]
+    assert alone == ["scn", "metacleaner"]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -118,3 +121,18 @@ def test_a_method_says_whether_its_answers_join_the_images(name):
 def test_only_a_model_with_a_graph_is_trained_over_a_graph():
     with pytest.raises(TypeError, match="agfn trains an AGFNClassifier, got BaselineClassifier"):
         AGFNMethod().setup(METHODS["baseline"].build_model(config("baseline")), 5)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if not METHODS[n].joins_images])
+def test_a_trained_model_is_read_back_and_answers_each_image_by_itself(name, tiny, tmp_path):
+    result = trainer(method=name).fit(tiny, tiny)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    result.save(tmp_path / "run")
+    model = load_run(tmp_path / "run").model
+    assert type(model) is type(result.model)
+    images = torch.randn(7, 1, 8, 8)
+    with torch.no_grad():
+        together = model(images)
+        torch.testing.assert_close(together, result.model.eval()(images))
+        alone = torch.cat([model(image[None]) for image in images])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)

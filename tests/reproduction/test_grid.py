@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from pyg_agfn.registry import METHODS
 from pyg_agfn.reproduction.grid import (
     ABLATION,
+    COMPARED,
     NLC,
     cell_name,
     grid,
@@ -18,15 +18,19 @@ from pyg_agfn.reproduction.grid import (
 )
 from pyg_agfn.training import TrainOptions
 
-ROWS = tuple(METHODS)
+ROWS = COMPARED
 
 
-def test_table_2_is_every_method_at_two_noise_levels_the_first_seed_first(base):
+def test_table_2_is_every_row_at_two_noise_levels_the_first_seed_first(base):
     cells = grid("table-2", base, ROWS, [3, 1])
     assert [c.seed for c in cells] == [3] * 18 + [1] * 18
     assert [row_of(settings(c)) for c in cells[:9]] == list(ROWS)
     assert [c.noise for c in cells[:18]] == [0.1] * 9 + [0.2] * 9
     assert len({cell_name(c) for c in cells}) == 36
+
+
+def test_a_method_that_is_no_row_of_the_documents_is_had_by_its_name(base):
+    assert [c.method for c in grid("table-1", base, ("ran", "scn"), [0])] == [("scn",), ("ran",)]
 
 
 def test_table_2_can_be_had_at_other_noise_rates(base):

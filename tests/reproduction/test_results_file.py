@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.registry import METHODS
-from pyg_agfn.reproduction.grid import cell_name, grid, settings
+from pyg_agfn.reproduction.grid import COMPARED, cell_name, grid, settings
 from pyg_agfn.reproduction.results_file import ResultsFile, check_record, pack, unpack
 from pyg_agfn.training import TrainOptions
 
@@ -99,7 +98,7 @@ def test_the_results_in_the_documents_are_of_runs():
 )
 def test_no_run_of_the_documents_is_trained_again(target, dataset, given, values, methods, seeds):
     base = TrainOptions.for_dataset(dataset, **given)
-    rows = methods.split() if methods else tuple(METHODS)
+    rows = methods.split() if methods else COMPARED
     results = ResultsFile(DOCUMENTS)
     for options in grid(target, base, rows, range(seeds), values):
         found = results.find(options)

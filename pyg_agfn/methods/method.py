@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +62,23 @@ class StepOutput:
     logits: Tensor
     targets: Tensor
     graph_loss: Tensor | None = None
+
+
+class TrainingOutputs(NamedTuple):
+    r"""What the model says of all training images, in evaluation mode and without augmentation.
+
+    Attributes:
+        features: :math:`(n, F)`, in the order of the images.
+        logits: Of each image by itself, :math:`(n, K)`.
+        labels: As given, :math:`(n)`.
+    """
+
+    features: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+Extract = Callable[[], TrainingOutputs]
 
 
 class Method:
@@ -126,6 +143,15 @@ class Method:
         to be of this run before it is read.
         """
         self.model = model
+
+    def begin_epoch(self, epoch: int, extract: Extract) -> None:
+        """Called before the first step of an epoch, from 1; not again where a run is resumed in it.
+
+        Args:
+            epoch: From 1.
+            extract: What the model says of all training images; called only if it is needed, as it
+                takes a pass. No draw of the training depends on whether it is called.
+        """
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         """What a mini-batch is to minimize; the model is in training mode."""

@@ -19,6 +19,7 @@ from pyg_agfn.training.checkpoint import TrainingState
 from pyg_agfn.training.class_balance import make_criterion
 from pyg_agfn.training.coordinate_descent import CoordinateDescent
 from pyg_agfn.training.data import TrainingData, check_learns
+from pyg_agfn.training.extract_outputs import begin_epoch
 from pyg_agfn.training.few_images import warn_of_few_steps
 from pyg_agfn.training.interruption import deferred_signals
 from pyg_agfn.training.measure import graph_parameters, measure, peak_memory
@@ -200,12 +201,12 @@ def _train(
     profiled = next((e for e in range(1, options.epochs + 1) if method.uses_graph(e)), 1)
     with progress_bar(console) as progress, deferred_signals(world_size() == 1) as interruption:
         saver.interruption = interruption
-        done = (state.epoch - 1) * len(batches) + batches.done
-        total = options.epochs * len(batches)
+        done, total = (state.epoch - 1) * len(batches) + batches.done, state.descent.num_steps
         bar = progress.add_task(method.name, total=total, completed=done, state="")
         while state.epoch <= options.epochs:
             write_profile = options.profile and state.epoch == profiled and rank() == 0
             with profile_steps(saver.folder if write_profile else None) as profile:
+                begin_epoch(fabric, options, state, train)
                 _train_epoch(state, saver, progress, bar, profile)
             if state.average is not None:
                 state.average.after_epoch(state.epoch, train, options, fabric)

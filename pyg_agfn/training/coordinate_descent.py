@@ -11,6 +11,7 @@ from pyg_agfn.distributed import average_gradients
 from pyg_agfn.errors import InputError
 from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.training.compilation import compile_backbones
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.schedule import make_schedule
 from pyg_agfn.transforms import PoissonEdges
@@ -46,6 +47,9 @@ class CoordinateDescent:
     In the epochs of the options' ``freeze_epochs`` it takes no part in the step of :math:`W`, and
     its batch normalization is in evaluation mode.
 
+    The method's forward pass runs backbones that are compiled if the options say so
+    (:mod:`pyg_agfn.training.compilation`).
+
     In ``float16`` the losses are scaled up, so that small gradients are not lost. A group whose
     scaled gradients overflow does not take its step, and the scale is halved for the next one.
 
@@ -58,7 +62,8 @@ class CoordinateDescent:
         num_steps (int): Of the whole run, for the schedule of :math:`W`.
 
     Raises:
-        InputError: The options treat the backbone apart, and it has nothing to learn.
+        InputError: The options treat the backbone apart, and it has nothing to learn; in a step,
+            the backbone cannot be compiled.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class CoordinateDescent:
         self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=options.precision == "fp16")
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
+        self.compiled = compile_backbones(method, options, fabric.device)
         self.num_steps = num_steps
         self.schedule = make_schedule(self.optimizers[0], options, num_steps)
 
@@ -119,7 +125,7 @@ class CoordinateDescent:
 
     def step(self, batch: TrainingBatch) -> StepOutput:
         """One mini-batch. The output is that before the update, without gradients."""
-        with self.fabric.autocast():
+        with self.fabric.autocast(), self.compiled:
             out = self.method.training_step(batch)
         graph_loss = out.graph_loss if self.graph else None
         if graph_loss is not None and graph_loss is out.loss:

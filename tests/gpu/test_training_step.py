@@ -76,7 +76,13 @@ class Side:
 
 def options_of(method: str, **given) -> TrainOptions:
     base = TrainOptions.for_dataset(
-        "digits", feature_dim=32, batch_size=16, pretrain_epochs=1, lr=0.02, lr_graph=0.1
+        "digits",
+        feature_dim=32,
+        batch_size=16,
+        pretrain_epochs=1,
+        lr=0.02,
+        lr_graph=0.1,
+        compile="off",
     )
     fitting = {} if method != "agfn-nlc" else {"memory_size": 48}
     return dataclasses.replace(base.for_method(method), **{**fitting, **given})

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from pyg_agfn.datasets import FERPlus
+from pyg_agfn.datasets import FERPlus, ImageDataset
 from pyg_agfn.datasets.batches import Batches
 from pyg_agfn.datasets.image_batch import ImageBatch
 from pyg_agfn.methods import TrainingBatch
@@ -93,9 +93,9 @@ def main() -> None:
         print(f"| {name} | {rate:,.0f} | {rate / base:.2f} |")
 
 
-def make_step(fabric: Fabric, data: FERPlus) -> Callable[..., Any]:
+def make_step(fabric: Fabric, data: ImageDataset, backbone: str = "resnet18") -> Callable[..., Any]:
     """The training step of AGFN, with the graph, as in a run."""
-    model = ModelConfig("agfn", "resnet18", data.classes, 1, 48, 48).build()
+    model = ModelConfig("agfn", backbone, data.classes, 1, 48, 48).build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = TrainOptions(method=("agfn",), pretrain_epochs=0)
     method = make_method(options)
@@ -116,7 +116,11 @@ def trained(step: Callable[..., Any], batches: Iterable[ImageBatch]) -> Iterator
 
 
 def measure(
-    sides: dict[str, Callable[[], Iterator[Any]]], steps: int, rounds: int, device: torch.device
+    sides: dict[str, Callable[[], Iterator[Any]]],
+    steps: int,
+    rounds: int,
+    device: torch.device,
+    batch_size: int = 256,
 ) -> dict[str, float]:
     """Median images a second. The first batch of each pass is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
@@ -131,7 +135,7 @@ def measure(
                 next(passing)
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            rates[name].append(256 * steps / (time.perf_counter() - start))
+            rates[name].append(batch_size * steps / (time.perf_counter() - start))
             del passing
     return {name: statistics.median(values) for name, values in rates.items()}
 

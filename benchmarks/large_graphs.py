@@ -33,14 +33,17 @@ def main() -> None:
     """Prints the table; with --one, one row's figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "NODES"))
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    device = arguments.device
     if arguments.one:
-        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
+        way, size = arguments.one
+        print(json.dumps(measure(way, int(size), torch.device(device))))
         return
     print("| nodes | edges | product, s | tiles, s | ratio | tiles, MiB | dense, s | dense, MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for nodes in SIZES:
-        product, tiles = row("product", nodes), row("tiles", nodes)
+        product, tiles = (row(way, nodes, device) for way in ("product", "tiles"))
         cells = [
             f"{nodes:,}",
             f"{int(tiles['edges']):,}",
@@ -52,26 +55,31 @@ def main() -> None:
             "",
         ]
         if nodes <= LARGEST_DENSE:
-            dense = row("dense", nodes)
+            dense = row("dense", nodes, device)
             cells[-2:] = f"{dense['seconds']:.2f}", f"{dense['mebibytes']:,.0f}"
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def row(way: str, nodes: int) -> dict[str, float]:
+def row(way: str, nodes: int, device: str) -> dict[str, float]:
     """The figures of one implementation and size, from a process of its own."""
-    command = [sys.executable, __file__, "--one", way, str(nodes)]
+    command = [sys.executable, __file__, "--device", device, "--one", way, str(nodes)]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(found.stdout)
     return figures
 
 
-def measure(way: str, nodes: int) -> dict[str, float]:
+def measure(way: str, nodes: int, device: torch.device) -> dict[str, float]:
     """Seconds, and memory in addition to the features."""
     torch.manual_seed(0)
-    x = torch.randn(nodes, FEATURES)
-    h = torch.randn(nodes, FEATURES, requires_grad=True)
-    edges = PoissonEdges(ALPHA, choose_beta(x), average=False)
-    before = peak()
+    x = torch.randn(nodes, FEATURES, device=device)
+    h = torch.randn(nodes, FEATURES, device=device, requires_grad=True)
+    edges = PoissonEdges(ALPHA, choose_beta(x), average=False).to(device)
+    if device.type == "cuda":  # its first use sets up libraries
+        few = h[:256].detach().requires_grad_()
+        normalize_in_tiles(few, x[:256], edges).sum().backward()
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.synchronize()
+    before = peak(device)
     start = time.perf_counter()
     drawn = 0
     if way == "product":
@@ -81,8 +89,10 @@ def measure(way: str, nodes: int) -> dict[str, float]:
         normalize_in_tiles(h, x, edges).square().sum().backward()
     else:
         normalize_features(h, edges.adjacency(x)).square().sum().backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - start
-    memory = peak() - before
+    memory = peak(device) - before
     if way == "tiles":
         ((source, _, _),) = edges.draw_in_tiles(edges.tiles(x))
         drawn = source.numel()
@@ -95,13 +105,15 @@ def choose_beta(x: Tensor) -> float:
     low, high = -ALPHA, ALPHA
     for _ in range(40):
         beta = (low + high) / 2
-        degree = PoissonEdges(ALPHA, beta).expected_weight(similarity).sum(1).mean()
+        degree = PoissonEdges(ALPHA, beta).to(x.device).expected_weight(similarity).sum(1).mean()
         low, high = (beta, high) if degree < DEGREE else (low, beta)
     return low
 
 
-def peak() -> float:
-    """Most memory that this process held, in MiB."""
+def peak(device: torch.device) -> float:
+    """Most memory that this process held, in MiB; on a GPU that of its tensors."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 

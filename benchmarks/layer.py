@@ -42,13 +42,24 @@ def main() -> None:
 
 
 def table(draws: int, arguments: argparse.Namespace) -> None:
-    """Times every implementation with S draws."""
+    """Prints a row for every implementation with S draws."""
     device = torch.device(arguments.device)
+    medians = measure(draws, device, arguments.repeats, arguments.compile)
+    ours = medians["AGFN, dense"]
+    print(f"\nS = {draws}, {device}, {arguments.threads} thread(s)\n")
+    print("| implementation | ms | to the products | to AGFN, dense |\n|---|---|---|---|")
+    for name, value in medians.items():
+        ratio = value / medians["products"]
+        print(f"| {name} | {1000 * value:.2f} | {ratio:.2f} | {value / ours:.2f} |")
+
+
+def measure(draws: int, device: torch.device, repeats: int, compiled: bool) -> dict[str, float]:
+    """The median seconds of every implementation with S draws."""
     torch.manual_seed(0)
     x = torch.randn(NODES, FEATURES, device=device).relu_().requires_grad_()
-    ways = make_ways(x, draws, arguments.compile)
+    ways = make_ways(x, draws, compiled)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(arguments.repeats + 2):
+    for repeat in range(repeats + 2):
         for name, way in ways.items():
             if "all pairs, GCNConv" in name and repeat > 4:
                 continue  # seconds each
@@ -58,13 +69,7 @@ def table(draws: int, arguments: argparse.Namespace) -> None:
                 torch.cuda.synchronize()
             if repeat >= 2:
                 seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    ours = medians["AGFN, dense"]
-    print(f"\nS = {draws}, {device}, {arguments.threads} thread(s)\n")
-    print("| implementation | ms | to the products | to AGFN, dense |\n|---|---|---|---|")
-    for name, value in medians.items():
-        ratio = value / medians["products"]
-        print(f"| {name} | {1000 * value:.1f} | {ratio:.2f} | {value / ours:.2f} |")
+    return {name: statistics.median(values) for name, values in seconds.items() if values}
 
 
 def make_ways(x: Tensor, draws: int, compiled: bool) -> dict[str, Callable[[], None]]:

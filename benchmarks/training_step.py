@@ -4,6 +4,7 @@ ResNet-18 at 48x48, batches of 256. All run in turn in one process; figures are 
 
     .venv/bin/python benchmarks/training_step.py
     .venv/bin/python benchmarks/training_step.py --precision 32-true    # a CPU without bf16
+    .venv/bin/python benchmarks/training_step.py --device cuda --steps 100 --compile on
 """
 
 import argparse
@@ -31,6 +32,9 @@ SIDES: dict[str, tuple[str, dict[str, Any]]] = {
     "agfn-nlc": ("agfn-nlc", {}),
 }
 
+#: Steps that set up the kernels, and record CUDA graphs.
+WARMUP = 4
+
 
 def main() -> None:
     """Prints the medians and their ratios to the baseline's."""
@@ -38,26 +42,44 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--compile", choices=("off", "on"), default="off")
     arguments = parser.parse_args()
     fabric = Fabric(accelerator=arguments.device, devices=1, precision=arguments.precision)
-    images = torch.randn(256, 1, 48, 48, device=fabric.device)
-    images = images.to(memory_format=torch.channels_last)
-    labels = torch.randint(0, 8, (256,), device=fabric.device)
-    batch = TrainingBatch(images, labels, torch.arange(256), {})
-    descents = {name: descent(fabric, *side) for name, side in SIDES.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
-    for step in range(arguments.steps + 2):
-        for name, side in descents.items():
-            start = time.perf_counter()
-            side.step(batch)
-            if fabric.device.type == "cuda":
-                torch.cuda.synchronize()
-            if step >= 2:  # the first two set up the kernels
-                seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    medians = measure(fabric, arguments.steps, arguments.backbone, arguments.compile)
     print("| step | ms | to the baseline |\n|---|---|---|")
     for name, median in medians.items():
-        print(f"| {name} | {1000 * median:.0f} | {median / medians['baseline']:.3f} |")
+        print(f"| {name} | {1000 * median:.1f} | {median / medians['baseline']:.3f} |")
+
+
+def measure(
+    fabric: Fabric, steps: int, backbone: str = "resnet18", compiled: str = "off", size: int = 256
+) -> dict[str, float]:
+    """The median seconds of a step of each side, which take steps in turn."""
+    images = torch.randn(size, 1, 48, 48, device=fabric.device)
+    images = images.to(memory_format=torch.channels_last)
+    labels = torch.randint(0, 8, (size,), device=fabric.device)
+    batch = TrainingBatch(images, labels, torch.arange(size), {})
+    descents = {
+        name: descent(fabric, method, {"backbone": backbone, "compile": compiled, **given})
+        for name, (method, given) in SIDES.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
+    for step in range(steps + WARMUP):
+        for name, side in descents.items():
+            synchronize(fabric.device)
+            start = time.perf_counter()
+            side.step(batch)
+            synchronize(fabric.device)
+            if step >= WARMUP:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits for a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def descent(fabric: Fabric, name: str, given: dict[str, Any]) -> CoordinateDescent:
@@ -65,7 +87,7 @@ def descent(fabric: Fabric, name: str, given: dict[str, Any]) -> CoordinateDesce
     own = {**METHODS[name].defaults, **given}
     options = TrainOptions(method=(name,), pretrain_epochs=0, **own)
     settings = {"samples": options.samples, "alpha": options.alpha, "beta": options.beta}
-    model = ModelConfig(name, "resnet18", tuple("abcdefgh"), 1, 48, 48, **settings).build()
+    model = ModelConfig(name, options.backbone, tuple("abcdefgh"), 1, 48, 48, **settings).build()
     model.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     method = make_method(options)
     method.setup(model, 256)

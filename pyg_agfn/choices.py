@@ -41,6 +41,8 @@ Schedule = Literal["cosine", "step", "exponential", "constant"]
 WeightAveraging = Literal["none", "ema", "swa"]
 #: What makes unequal classes equal: the draw of the images, or weights in the loss.
 Balance = Literal["none", "sampler", "loss"]
+#: Whether the backbone is compiled; ``auto`` compiles it on a GPU.
+Compile = Literal["auto", "on", "off"]
 #: Which epoch is kept.
 Keep = Literal["last", "best"]
 

@@ -64,7 +64,9 @@ def gpu(monkeypatch):
 
 
 def options_of(method: str, **given) -> TrainOptions:
-    base = TrainOptions.for_dataset("digits", feature_dim=32, batch_size=16, pretrain_epochs=1)
+    base = TrainOptions.for_dataset(
+        "digits", feature_dim=32, batch_size=16, pretrain_epochs=1, compile="off"
+    )
     return dataclasses.replace(base.for_method(method), **given)
 
 

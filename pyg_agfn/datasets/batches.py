@@ -107,10 +107,13 @@ class Batches:
         for (chosen, part, drawn), pixels in zip(remaining, self._read(own[first:]), strict=True):
             images, views = self.maker.make(
                 to_float(pixels.to(self.device, non_blocking=True)),
-                {name: draw[:, part].to(self.device) for name, draw in drawn.items()},
+                {
+                    name: draw[:, part].to(self.device, non_blocking=True)
+                    for name, draw in drawn.items()
+                },
             )
             self.done += 1
-            rows = chosen.to(self.device)
+            rows = chosen.to(self.device, non_blocking=True)
             soft_labels = None if self.soft_labels is None else self.soft_labels[rows]
             yield ImageBatch(images, self.labels[rows], chosen, views, soft_labels)
         self._begin, self.done = None, 0
@@ -128,7 +131,7 @@ class Batches:
         """The pixels of each batch, in order; with workers, up to two a worker are read ahead."""
 
         def gather(chosen: Tensor) -> Tensor:
-            pixels = self.images[chosen.to(self.images.device)]
+            pixels = self.images[chosen.to(self.images.device, non_blocking=True)]
             return pixels.pin_memory() if self.workers and self.device.type == "cuda" else pixels
 
         if not self.workers:

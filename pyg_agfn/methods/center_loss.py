@@ -68,7 +68,9 @@ class CenterLoss(Method):
 
     def move_centers(self, features: Tensor, labels: Tensor) -> None:
         r"""Eq. 4, from features :math:`(N, F)` and labels :math:`(N)`."""
-        count = torch.bincount(labels, minlength=len(self.centers)).unsqueeze(1)
+        # Not bincount, which makes a GPU wait for the largest label.
+        count = labels.new_zeros(len(self.centers))
+        count = count.index_add_(0, labels, torch.ones_like(labels)).unsqueeze(1)
         total = torch.zeros_like(self.centers).index_add_(0, labels, features)
         self.centers = self.centers - self.rate * (count * self.centers - total) / (1 + count)
 

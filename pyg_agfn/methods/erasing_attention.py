@@ -37,6 +37,7 @@ class ErasingAttention(Method):
     color = "#56B4E9"
     linestyle = "--"
     views = ("mirrored",)
+    compiles = False
     learns_soft_labels = True
 
     def __init__(self, criterion: Criterion = F.cross_entropy, weight: float = 5.0) -> None:

@@ -106,6 +106,8 @@ class Method:
     #: Whether its steps learn :attr:`TrainingBatch.soft_labels` where there are any; a method that
     #: does not is refused on images that have them.
     learns_soft_labels: ClassVar[bool] = False
+    #: Whether its steps may run a compiled backbone; those that look at its layers cannot.
+    compiles: ClassVar[bool] = True
     #: Further views of each image that a step needs, of :data:`pyg_agfn.datasets.views.VIEWS`.
     views: ClassVar[tuple[str, ...]] = ()
     #: Its own defaults of training options.

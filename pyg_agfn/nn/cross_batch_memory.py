@@ -120,7 +120,8 @@ class CrossBatchMemory(nn.Module):
             - **output:** :math:`(N, K)`, rows sum to 1
         """
         check_features("z", z, self.features.size(1))
-        check_labels("index", index.to(z.device), z)
+        index = index.to(z.device, non_blocking=True)
+        check_labels("index", index, z)
         return self._mean_target(self._edge_weight(edges, z, index))
 
     @torch.no_grad()
@@ -147,7 +148,7 @@ class CrossBatchMemory(nn.Module):
         with without_autocast(z.device):
             unit = unit_rows(z.detach())
             similarity = unit @ self.features.to(unit.dtype).t()
-        others = (index.to(self.index.device).unsqueeze(1) != self.index) & (self.index >= 0)
+        others = (index.unsqueeze(1) != self.index) & (self.index >= 0)
         return edges.expected_weight(similarity) * others
 
     def _mean_target(self, weight: Tensor) -> Tensor:

@@ -3,8 +3,10 @@
 Source: Tarvainen, Valpola, *Mean teachers are better role models*, NeurIPS 2017.
 """
 
+import itertools
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -22,21 +24,42 @@ def mean_teacher(model: nn.Module, decay: float = 0.99) -> AveragedModel:
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
-    teacher = AveragedModel(model, multi_avg_fn=_RunningMean(decay), use_buffers=True)
-    return teacher.requires_grad_(False).eval()
+    return _MeanTeacher(model, decay).requires_grad_(False).eval()
 
 
-class _RunningMean:
-    """The update as an object: one that is a closure could not be pickled with its model."""
+class _MeanTeacher(AveragedModel):
+    """The average, whose update is one operation on all weights and does not wait for a GPU."""
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, use_buffers=True)
         self.decay = decay
+        self._count = 0  # n_averaged, which a GPU would have to be waited for
 
     @torch.no_grad()
-    def __call__(self, averaged: Any, current: Any, count: Any) -> None:
-        share = 1 - ((1 + count) / (10 + count)).clamp(max=self.decay)
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, share.to(mean.dtype))
+    def update_parameters(self, model: nn.Module) -> None:
+        # In float32, as in runs of which there are records.
+        count, one = np.float32(self._count), np.float32(1)
+        share = float(one - min((1 + count) / (10 + count), np.float32(self.decay)))
+        means, values, other = [], [], []
+        for mean, value in zip(_tensors(self.module), _tensors(model), strict=True):
+            if self._count and mean.is_floating_point():
+                means.append(mean)
+                values.append(value.to(mean.device, mean.dtype))
             else:
-                mean.copy_(value)
+                other.append((mean, value))
+        if means:
+            torch._foreach_lerp_(means, values, share)
+        for mean, value in other:
+            mean.copy_(value)
+        self.n_averaged += 1
+        self._count += 1
+
+    def _load_from_state_dict(self, *arguments: Any, **given: Any) -> None:
+        super()._load_from_state_dict(*arguments, **given)
+        self._count = int(self.n_averaged)
+
+
+def _tensors(model: nn.Module) -> list[torch.Tensor]:
+    """Weights and statistics, without gradients."""
+    found = itertools.chain(model.parameters(), model.buffers())
+    return [tensor.detach() for tensor in found]

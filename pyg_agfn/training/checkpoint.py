@@ -43,6 +43,8 @@ OPTIMIZER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.Adam: ("exp_avg", "exp_avg_sq", "step"),
     torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
 }
+#: The state of a GPU's generator: seed and offset.
+CUDA_GENERATOR = TensorSpec("U8", (16,))
 
 
 @dataclass
@@ -185,6 +187,10 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The tensors of a checkpoint of this run, of which some are there only once it has begun."""
     expected = {name: spec_of(tensor) for name, tensor in _tensors(state).items()}
+    # A run may be resumed on another kind of device than it began on.
+    expected.pop("generator.cuda", None)
+    if "generator.cuda" in found:
+        expected["generator.cuda"] = CUDA_GENERATOR
     if not any(name.startswith("dynamics.") for name in found):  # by a version before 0.3
         expected = {k: v for k, v in expected.items() if not k.startswith("dynamics.")}
     if any(name.startswith("best.") for name in found):

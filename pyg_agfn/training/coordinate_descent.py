@@ -11,19 +11,25 @@ from pyg_agfn.distributed import average_gradients
 from pyg_agfn.errors import InputError
 from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
+from pyg_agfn.training.compilation import compile_backbones
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.schedule import make_schedule
 from pyg_agfn.transforms import PoissonEdges
 
 
-def make_optimizer(groups: list[dict[str, Any]], options: TrainOptions) -> torch.optim.Optimizer:
-    """The optimizer of :math:`W`; Adam's and AdamW's betas are PyTorch's."""
-    lr, decay = options.lr, options.weight_decay
-    if options.optimizer == "adam":
-        return torch.optim.Adam(groups, lr, weight_decay=decay)
-    if options.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr, weight_decay=decay)
-    return torch.optim.SGD(groups, lr, options.momentum, weight_decay=decay)
+def make_optimizer(
+    kind: str, groups: list[dict[str, Any]], lr: float, device: torch.device, **settings: Any
+) -> torch.optim.Optimizer:
+    """An optimizer by its name; Adam's and AdamW's betas are PyTorch's.
+
+    On a GPU a step of all weights is one kernel. That of SGD is left to PyTorch, which takes one
+    for each operation: its single kernel moves the momentum in steps that ``float16`` leaves out,
+    and has none for weights that begin to move later than others.
+    """
+    if kind == "sgd":
+        return torch.optim.SGD(groups, lr, **settings)
+    adam = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+    return adam(groups, lr, fused=True if device.type == "cuda" else None, **settings)
 
 
 class CoordinateDescent:
@@ -41,6 +47,9 @@ class CoordinateDescent:
     In the epochs of the options' ``freeze_epochs`` it takes no part in the step of :math:`W`, and
     its batch normalization is in evaluation mode.
 
+    The method's forward pass runs backbones that are compiled if the options say so
+    (:mod:`pyg_agfn.training.compilation`).
+
     In ``float16`` the losses are scaled up, so that small gradients are not lost. A group whose
     scaled gradients overflow does not take its step, and the scale is halved for the next one.
 
@@ -53,7 +62,8 @@ class CoordinateDescent:
         num_steps (int): Of the whole run, for the schedule of :math:`W`.
 
     Raises:
-        InputError: The options treat the backbone apart, and it has nothing to learn.
+        InputError: The options treat the backbone apart, and it has nothing to learn; in a step,
+            the backbone cannot be compiled.
     """
 
     def __init__(
@@ -85,13 +95,22 @@ class CoordinateDescent:
         groups: list[dict[str, Any]] = [{"params": self.weights}]
         if options.lr_backbone is not None:
             groups = [{"params": self.backbone, "lr": options.lr_backbone}, {"params": self.head}]
-        self.optimizers = [make_optimizer(groups, options)]
+        settings = {"weight_decay": options.weight_decay}
+        if options.optimizer == "sgd":
+            settings["momentum"] = options.momentum
+        device = fabric.device
+        self.optimizers = [
+            make_optimizer(options.optimizer, groups, options.lr, device, **settings)
+        ]
         if self.graph:
-            kind = torch.optim.Adam if options.graph_optimizer == "adam" else torch.optim.SGD
-            self.optimizers.append(kind(self.graph, options.lr_graph))
+            of_graph_only = [{"params": self.graph}]
+            self.optimizers.append(
+                make_optimizer(options.graph_optimizer, of_graph_only, options.lr_graph, device)
+            )
         self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=options.precision == "fp16")
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
+        self.compiled = compile_backbones(method, options, fabric.device)
         self.num_steps = num_steps
         self.schedule = make_schedule(self.optimizers[0], options, num_steps)
 
@@ -106,7 +125,7 @@ class CoordinateDescent:
 
     def step(self, batch: TrainingBatch) -> StepOutput:
         """One mini-batch. The output is that before the update, without gradients."""
-        with self.fabric.autocast():
+        with self.fabric.autocast(), self.compiled:
             out = self.method.training_step(batch)
         graph_loss = out.graph_loss if self.graph else None
         if graph_loss is not None and graph_loss is out.loss:

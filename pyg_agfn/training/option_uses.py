@@ -103,6 +103,16 @@ _BALANCE = Use(
     "with --method {method}, defined by a loss of its own",
     "choose --balance sampler",
 )
+_COMPILES = Use(
+    lambda o: o.compile != "on" or any(METHODS[name].compiles for name in o.method),
+    "with --method {method}, which looks at the layers of the backbone",
+    "add another method to --method",
+)
+_ONE_PROCESS = Use(
+    lambda o: o.compile != "on" or launched_processes()[1] == 1,
+    "in several processes, whose batch normalization is shared",
+    "train in one",
+)
 
 
 def _of_schedule(*names: str) -> Use:
@@ -210,6 +220,7 @@ USES: dict[str, tuple[Use, ...]] = {
     "weight_averaging": (_AVERAGING,),
     "ema_decay": (_OF_EMA, _AVERAGING),
     "balance": (_BALANCE,),
+    "compile": (_COMPILES, _ONE_PROCESS),
     "lr_graph": _of_method("lr_graph", _learns_graph, *_REST),
     "graph_optimizer": _of_method("graph_optimizer", _learns_graph, *_REST),
 }

@@ -13,6 +13,7 @@ from pyg_agfn.choices import (
     CUSTOM,
     Choice,
     ClassifierInputs,
+    Compile,
     Descent,
     GraphGradient,
     InputOrder,
@@ -223,6 +224,12 @@ class TrainOptions(OptimizationOptions):
     )
     seed: int = option(0, "of weights, data order, augmentation, noise and graphs", "run")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", "run")
+    compile: Compile = option(
+        "auto",
+        "torch.compile the backbone for the training steps, which takes about a minute before the "
+        "first one; auto does on a GPU",
+        "run",
+    )
     graph_span: Literal["global", "local"] = option(
         "global",
         "several processes: one graph of the whole batch, or one of each process's part",

@@ -98,8 +98,11 @@ class Saver:
 
     def check_weights(self) -> None:
         """Stops the run where a step has left a weight or a statistic that is not finite."""
-        for name, tensor in self.state.model.state_dict().items():
-            if not bool(tensor.isfinite().all()):
+        state = self.state.model.state_dict()
+        # Read at once: a GPU would have to be waited for at each tensor.
+        finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist()
+        for name, good in zip(state, finite, strict=True):
+            if not good:
                 self._stop(f"{name} is not finite after step {int(self.state.totals['steps'])}")
 
     def _stop(self, what: str) -> NoReturn:

@@ -256,9 +256,9 @@ class PoissonEdges(SimilarityEdges):
         if not self.feature_gradient:
             x = x.detach()
         joinable = None if batch is None else same_graph(batch)
-        # Counted as a tensor: a number would make a GPU wait.
+        # Filled on the device: what is copied to a GPU would make the CPU wait for it.
         num_pairs = (
-            torch.tensor(x.size(0) ** 2, device=x.device) if joinable is None else joinable.sum()
+            torch.full((), x.size(0) ** 2, device=x.device) if joinable is None else joinable.sum()
         )
         alpha, beta = self.parameters_by_pair(num_pairs)
         similarity = cosine_similarity(x) if rows is None else cosine_similarity(x[rows], x)

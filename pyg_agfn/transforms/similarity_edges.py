@@ -124,7 +124,7 @@ class Tiles:
     def num_pairs(self) -> Tensor:
         """Ordered pairs of nodes of one graph, as a tensor: a number would make a GPU wait."""
         if self.batch is None:
-            return torch.tensor(len(self.unit) ** 2, device=self.unit.device)
+            return torch.full((), len(self.unit) ** 2, device=self.unit.device)
         return self.batch.unique(return_counts=True)[1].square().sum()
 
 

@@ -282,6 +282,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "weight_averaging": ("ema", "swa"),
     "ema_decay": (0.9,),
     "balance": ("sampler", "loss"),
+    "compile": ("on", "off"),
     "val_fraction": (0.2,),
     "keep": ("last", "best"),
 }

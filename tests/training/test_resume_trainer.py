@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from killed_run import assert_same_run, kill_after, without_times
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from pyg_agfn import Trainer
@@ -99,3 +101,20 @@ def test_a_loader_of_the_users_is_resumed(seeded, workers, random, parts, tmp_pa
     kill_after(STEPS, monkeypatch, lambda: train(tmp_path / "killed"))
     assert train(tmp_path / "killed") == whole
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("method", ["agfn", "agfn-nlc"])
+def test_a_checkpoint_of_a_gpu_is_resumed_on_the_cpu(method, parts, tmp_path, monkeypatch):
+    def train(name: str) -> list[dict[str, float]]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return Trainer(method=method, **SMALL).fit(parts[0], None, tmp_path / name).history
+
+    whole = train("whole")
+    kill_after(STEPS + 2, monkeypatch, lambda: train("killed"))
+    path = tmp_path / "killed" / FILE
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+    # What a GPU's has in addition.
+    save_file(load_file(path) | {"generator.cuda": torch.zeros(16, dtype=torch.uint8)}, path, facts)
+    resumed = train("killed")
+    assert [e["loss"] for e in resumed] == [e["loss"] for e in whole]

@@ -212,8 +212,9 @@ class NeighborLabelCorrection(nn.Module):
             soft_labels: Distributions of raters in the place of the one-hot labels :math:`y`. How
                 strongly a label disagrees, and how many are wrong, is still told by ``labels``.
         """
+        index = index.to(z.device, non_blocking=True)  # from the CPU, without waiting
         self._check(z, labels, index, posterior=posterior, soft_labels=soft_labels)
-        labels, index = labels.long(), index.to(labels.device).long()
+        labels, index = labels.long(), index.long()
         rows = slice(None)
         if self.gather_distributed and world_size() > 1:
             z, labels, index = (gather_rows(x.detach()) for x in (z, labels, index))
@@ -308,7 +309,7 @@ class NeighborLabelCorrection(nn.Module):
     ) -> None:
         check_features("z", z, self.feature_dim)
         check_labels("labels", labels, z)
-        check_labels("index", index.to(z.device), z)
+        check_labels("index", index, z)
         for name, given in distributions.items():
             if given is not None and given.shape != (len(z), self.num_classes):
                 raise ValueError(

@@ -108,7 +108,9 @@ def correct_labels(
     """
     given = given_distribution(labels, posterior.size(1), soft_labels).to(posterior.dtype)
     scores = label_disagreement(posterior, labels)
-    allowed = torch.zeros_like(scores)
-    allowed[scores.topk(round(max_share * len(labels))).indices] = 1
-    allowed = allowed * (scores >= threshold)
+    allowed = (scores >= threshold).to(scores.dtype)
+    count = round(max_share * len(labels))
+    if count < len(labels):  # else they need not be sorted
+        strongest = torch.zeros_like(scores)
+        allowed = allowed * strongest.index_fill_(0, scores.topk(count).indices, 1.0)
     return given.lerp(posterior, (strength * allowed * scores).unsqueeze(1).to(given.dtype))

@@ -126,7 +126,8 @@ def test_only_a_model_with_a_graph_is_trained_over_a_graph():
 @pytest.mark.parametrize("name", [n for n in METHODS if not METHODS[n].joins_images])
 def test_a_trained_model_is_read_back_and_answers_each_image_by_itself(name, tiny, tmp_path):
     result = trainer(method=name).fit(tiny, tiny)
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    if name not in ("deep-knn", "curriculumnet"):  # they train a second network from its beginning
+        assert result.history[-1]["loss"] < result.history[0]["loss"]
     result.save(tmp_path / "run")
     model = load_run(tmp_path / "run").model
     assert type(model) is type(result.model)

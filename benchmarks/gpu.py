@@ -31,7 +31,7 @@ def main() -> None:
     """Prints the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--backbone", default="resnet18-small")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     given = parser.parse_args()
     device = torch.device(given.device)

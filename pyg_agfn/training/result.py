@@ -87,7 +87,7 @@ class TrainingResult:
             )
         self.model.eval()
         found = [torch.zeros(0, len(self.config.classes))]
-        for part in images.split(256):
+        for part in images.split(256) if len(images) else ():
             x = part.to(self._device)
             x = to_float(x) if x.dtype == torch.uint8 else x.float()
             with self._autocast():
@@ -235,6 +235,8 @@ class TrainingResult:
         options = load_options(config) if config.exists() else None
         if options is not None and isinstance(run.model, AGFNClassifier):
             run.model.agfn.propagation = options.propagation
+        # In training's layout, in which sums are rounded as they were.
+        run.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         dynamics = TrainingDynamics.load(folder)
         return cls(run.config, run.model, run.references, options, found, dynamics=dynamics)
 

@@ -13,7 +13,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.methods import Baseline
 from pyg_agfn.methods.erasing_attention import ErasingAttention
 from pyg_agfn.nn import BaselineClassifier
-from pyg_agfn.nn.backbones import resnet
+from pyg_agfn.nn.resnets import resnet
 from pyg_agfn.training import TrainingResult, TrainOptions, compilation
 from pyg_agfn.training.checkpoint import FILE
 from pyg_agfn.training.compilation import CompiledBackbones, compile_backbones

@@ -191,7 +191,7 @@ def _expected(state: TrainingState, found: dict[str, TensorSpec]) -> dict[str, T
     expected.pop("generator.cuda", None)
     if "generator.cuda" in found:
         expected["generator.cuda"] = CUDA_GENERATOR
-    if not any(name.startswith("dynamics.") for name in found):  # by a version before 0.3
+    if not any(name.startswith("dynamics.") for name in found):  # by an older version
         expected = {k: v for k, v in expected.items() if not k.startswith("dynamics.")}
     if any(name.startswith("best.") for name in found):
         best = state.inference_model().state_dict()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
+from pyg_agfn.methods.nearest_votes import neighbor_votes
 from pyg_agfn.nn import CrossBatchMemory
 from pyg_agfn.transforms import SimilarityEdges
 
@@ -95,14 +95,8 @@ def nearest_posterior(features: Tensor, labels: Tensor, num_classes: int, k: int
         - **input:** :math:`(n, F)`, :math:`(n)`
         - **output:** :math:`(n, K)`, rows sum to 1
     """
-    features = features.float()
-    found = []
-    for rows in torch.arange(len(features)).split(1024):
-        distance = torch.cdist(features[rows], features)
-        distance[torch.arange(len(rows)), rows] = float("inf")
-        nearest = distance.topk(min(k, len(features) - 1), largest=False).indices
-        found.append(F.one_hot(labels[nearest], num_classes).float().mean(1))
-    return torch.cat(found)
+    votes = neighbor_votes(features.float(), labels, num_classes, k, leave_out=True)
+    return votes / votes.sum(1, keepdim=True)
 
 
 def edge_posterior(

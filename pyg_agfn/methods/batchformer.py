@@ -5,19 +5,13 @@ Representation Learning*, CVPR 2022, Section 3, and the authors' code (zhihou7/B
 README.md: ``TransformerEncoderLayer(C, 4, C, 0.5)``), whose defaults these are.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
+from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class BatchFormerClassifier(BaselineClassifier):
@@ -87,18 +81,8 @@ class BatchFormer(Method):
     color = "#FF0055"
     learns_soft_labels = True
 
+    model_class = BatchFormerClassifier
     model: BatchFormerClassifier
-
-    def __init__(self, criterion: Criterion = F.cross_entropy) -> None:
-        super().__init__(criterion)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> BatchFormerClassifier:
-        return BatchFormerClassifier(
-            backbone or config.backbone, len(config.classes), config.channels
-        )
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         model = self.model

@@ -6,8 +6,6 @@ Networks with Extremely Noisy Labels*, NeurIPS 2018, Algorithm 1, and the author
 of 0.001.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,9 +24,6 @@ from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.nn.own_backbone import copy_backbone
 from pyg_agfn.registry import register_method
 from pyg_agfn.transforms.similarity_edges import unit_rows
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 #: Neighbours by whose labels the share of wrong labels is estimated.
 NUM_NEIGHBORS = 10
@@ -80,6 +75,7 @@ class CoTeaching(Method):
     color = "#8800BB"
     linestyle = ":"
 
+    model_class = TwoClassifiers
     model: TwoClassifiers
 
     def __init__(
@@ -93,12 +89,6 @@ class CoTeaching(Method):
         self.gradual_epochs = gradual_epochs
         #: Of the share of wrong labels, by epoch.
         self.estimates = torch.empty(0)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> TwoClassifiers:
-        return TwoClassifiers(backbone or config.backbone, len(config.classes), config.channels)
 
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         super().setup(model, num_images)

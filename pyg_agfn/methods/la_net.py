@@ -11,7 +11,7 @@ loss, and the neighbours are images of the batch. Here encoder and bank find the
 which the batch is a part.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +23,6 @@ from pyg_agfn.nn import BaselineClassifier, CrossBatchMemory, mean_teacher
 from pyg_agfn.registry import register_method
 from pyg_agfn.transforms.checks import without_autocast
 from pyg_agfn.transforms.similarity_edges import unit_rows
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class NeighborScore(nn.Module):
@@ -106,6 +103,7 @@ class LANet(Method):
     linestyle = "-."
     learns_soft_labels = True
 
+    model_class = LANetClassifier
     model: LANetClassifier
 
     def __init__(
@@ -123,12 +121,6 @@ class LANet(Method):
         self.bank_size = bank_size
         #: :math:`t`, (n, K); zero for an image that was not seen yet.
         self.distributions = torch.empty(0)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> LANetClassifier:
-        return LANetClassifier(backbone or config.backbone, len(config.classes), config.channels)
 
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         super().setup(model, num_images)

@@ -4,18 +4,12 @@ Source: Zhang, Wang, Qiao, *MetaCleaner: Learning to Hallucinate Clean Represent
 Noisy-Labeled Visual Recognition*, CVPR 2019, Section 3. No code was published.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
+from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class MetaCleanerClassifier(BaselineClassifier):
@@ -79,18 +73,8 @@ class MetaCleaner(Method):
     color = "#FF8080"
     linestyle = "-."
 
+    model_class = MetaCleanerClassifier
     model: MetaCleanerClassifier
-
-    def __init__(self, criterion: Criterion = F.cross_entropy) -> None:
-        super().__init__(criterion)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> MetaCleanerClassifier:
-        return MetaCleanerClassifier(
-            backbone or config.backbone, len(config.classes), config.channels
-        )
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         model, labels = self.model, batch.labels

@@ -115,6 +115,8 @@ class Method:
     #: The options that it takes, of those that not every method does.
     options: ClassVar[frozenset[str]] = frozenset()
 
+    #: What :meth:`build_model` makes; it takes a backbone, the number of classes and the channels.
+    model_class: ClassVar[type[BaselineClassifier]] = BaselineClassifier
     #: What is trained; set by :meth:`setup`.
     model: BaselineClassifier
 
@@ -136,7 +138,7 @@ class Method:
             config: What it is.
             backbone: A module in the place of the configuration's.
         """
-        return BaselineClassifier(backbone or config.backbone, len(config.classes), config.channels)
+        return cls.model_class(backbone or config.backbone, len(config.classes), config.channels)
 
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         """Called before the first step, with the model on its device.

@@ -7,8 +7,6 @@ differ otherwise the paper is followed: the code takes a softmax of the weights 
 and a margin of 0.1.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,9 +14,6 @@ from torch import Tensor, nn
 from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 #: Left, top, right and bottom of the regions, as shares of width and height: top left, top right,
 #: center down, and two of the center.
@@ -122,17 +117,12 @@ class RegionAttention(Method):
     color = "#E600B3"
     learns_soft_labels = True
 
+    model_class = RANClassifier
     model: RANClassifier
 
     def __init__(self, criterion: Criterion = F.cross_entropy, margin: float = 0.02) -> None:
         super().__init__(criterion)
         self.margin = margin
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> RANClassifier:
-        return RANClassifier(backbone or config.backbone, len(config.classes), config.channels)
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         x, attention = self.model.attend(batch.images)

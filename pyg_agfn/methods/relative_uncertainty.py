@@ -6,18 +6,12 @@ src/utils.py), whose defaults these are. The two branches of the code see the 7x
 ResNet-18; here they see the features that the backbone pools.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
+from pyg_agfn.methods.method import Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class RULClassifier(BaselineClassifier):
@@ -92,16 +86,8 @@ class RelativeUncertainty(Method):
     linestyle = "--"
     learns_soft_labels = True
 
+    model_class = RULClassifier
     model: RULClassifier
-
-    def __init__(self, criterion: Criterion = F.cross_entropy) -> None:
-        super().__init__(criterion)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> RULClassifier:
-        return RULClassifier(backbone or config.backbone, len(config.classes), config.channels)
 
     def training_step(self, batch: TrainingBatch) -> StepOutput:
         model, learned = self.model, batch.learned

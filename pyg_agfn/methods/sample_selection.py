@@ -7,8 +7,6 @@ authors train for 300 epochs of batches of 128 with a learning rate of 0.02 that
 momentum 0.9 and weight decay 5e-4.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,9 +25,6 @@ from pyg_agfn.methods.nearest_votes import fitting_neighbors, neighbor_votes
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
 from pyg_agfn.transforms.similarity_edges import unit_rows
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 #: Both parameters of the beta distribution of mixup (the authors' code).
 MIXUP = 4.0
@@ -102,6 +97,7 @@ class SampleSelection(Method):
     linestyle = "--"
     views = ("moved",)
 
+    model_class = SelectionClassifier
     model: SelectionClassifier
 
     def __init__(
@@ -122,14 +118,6 @@ class SampleSelection(Method):
         self.relabelled = torch.empty(0, dtype=torch.long)
         #: Which images are selected, by training image.
         self.selected = torch.empty(0, dtype=torch.bool)
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> SelectionClassifier:
-        return SelectionClassifier(
-            backbone or config.backbone, len(config.classes), config.channels
-        )
 
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         super().setup(model, num_images)

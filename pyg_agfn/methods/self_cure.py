@@ -6,8 +6,6 @@ defaults these are. Where the two differ the code is followed: it relabels any s
 only those of low weight; and its two losses are added, where the paper weighs them 0.5 each.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,9 +14,6 @@ from pyg_agfn.distributed import gather_rows
 from pyg_agfn.methods.method import Criterion, Method, StepOutput, TrainingBatch, full_precision
 from pyg_agfn.nn import BaselineClassifier
 from pyg_agfn.registry import register_method
-
-if TYPE_CHECKING:
-    from pyg_agfn.runs.model_config import ModelConfig
 
 
 class SCNClassifier(BaselineClassifier):
@@ -63,6 +58,7 @@ class SelfCure(Method):
     color = "#009E73"
     linestyle = "-."
 
+    model_class = SCNClassifier
     model: SCNClassifier
 
     def __init__(
@@ -81,12 +77,6 @@ class SelfCure(Method):
         #: New labels by training image; -1 where it has the one it came with.
         self.relabelled = torch.empty(0, dtype=torch.long)
         self.num_classes = 0
-
-    @classmethod
-    def build_model(
-        cls, config: "ModelConfig", backbone: str | nn.Module | None = None
-    ) -> SCNClassifier:
-        return SCNClassifier(backbone or config.backbone, len(config.classes), config.channels)
 
     def setup(self, model: BaselineClassifier, num_images: int) -> None:
         super().setup(model, num_images)

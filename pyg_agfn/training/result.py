@@ -149,9 +149,8 @@ class TrainingResult:
         if images is None:
             raise InputError("a loaded result has no training images: give them to label_issues()")
         options = self.options or TrainOptions(batch_size=self.config.batch_size)
-        known = None if self.dynamics is None else self.dynamics.of(images.fingerprint())
         return audit_model(
-            self.model, images, options, self.config.classes, known, share, self._autocast()
+            self.model, images, options, self.config.classes, self.dynamics, share, self._autocast()
         )
 
     @property

@@ -38,9 +38,8 @@ def audit_run(run: Run, options: TrainOptions, train: TrainingData) -> LabelAudi
     if isinstance(model, AGFNClassifier):
         model.agfn.propagation = options.propagation
     dynamics = TrainingDynamics.load(run.folder)
-    known = None if dynamics is None else dynamics.of(train.fingerprint())
     return audit_model(
-        model, train, options, run.config.classes, known, precision=fabric.autocast()
+        model, train, options, run.config.classes, dynamics, precision=fabric.autocast()
     )
 
 
@@ -50,7 +49,7 @@ def audit_model(
     train: TrainingData,
     options: TrainOptions,
     classes: Sequence[str],
-    epoch_probability: Tensor | None = None,
+    dynamics: TrainingDynamics | None = None,
     share: float | None = None,
     precision: AbstractContextManager[object] | None = None,
 ) -> LabelAudit:
@@ -61,8 +60,7 @@ def audit_model(
         train: The images and their labels.
         options: Batch size and seed are those in which a run's metrics are measured.
         classes: Names of the model's classes.
-        epoch_probability: Mean over the epochs of the training of what the network gave each
-            label, where it is known.
+        dynamics: Of its training, where they are known; used if that was of these images.
         share: Share of wrong labels, where it is known.
         precision: Precision to run the backbone in.
 
@@ -88,7 +86,7 @@ def audit_model(
         labels=train.labels,
         features=features,
         probabilities=logits.float().softmax(1),
-        epoch_probability=epoch_probability,
+        epoch_probability=None if dynamics is None else dynamics.of(train.fingerprint()),
         names=train.names,
         classes=classes,
         share=share,

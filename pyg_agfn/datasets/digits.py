@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
@@ -36,6 +34,9 @@ class Digits(ImageDataset):
         resize: Resize = "stretch",
         interpolation: Interpolation = "bicubic",
     ) -> None:
+        from sklearn.datasets import load_digits  # takes a second, also to every other data set
+        from sklearn.model_selection import train_test_split
+
         check_resize(resize, interpolation)
         pixels, labels = load_digits(return_X_y=True)
         rows = train_test_split(

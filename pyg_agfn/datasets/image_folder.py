@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
@@ -248,6 +247,8 @@ def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]
         )
     # A fifth, but at least one image of each class.
     size = max(round(0.2 * len(labels)), len(classes))
+    from sklearn.model_selection import train_test_split  # takes a second
+
     parts = train_test_split(range(len(labels)), test_size=size, stratify=labels, random_state=0)
     train, test = (sorted(part) for part in parts)
     # The rounding of the shares may leave a small class out: it is tested on its first image.

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from torchvision.datasets.mnist import read_image_file, read_label_file
-
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
 from pyg_agfn.datasets.image_pixels import Interpolation, Resize, check_resize
@@ -39,6 +37,9 @@ class MNIST(ImageDataset):
         resize: Resize = "stretch",
         interpolation: Interpolation = "bicubic",
     ) -> None:
+        # torchvision takes seconds to import, also to every other data set.
+        from torchvision.datasets.mnist import read_image_file, read_label_file
+
         check_resize(resize, interpolation)
         folder = as_path(root, "root") / "MNIST" / "raw"
         part = "train" if train else "t10k"

@@ -8,7 +8,7 @@ LOWEST_PYTHON ?= $(shell for python in python3.10 python3.11; do \
 	$$python -c "" 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
 LOWEST := .venv-lowest
 
-.PHONY: train test test-slow test-lowest lint clean
+.PHONY: train test test-slow test-lowest lint docs docs-links clean
 
 train: .venv/ready
 	$(BIN)/python scripts/train_pyg.py $(ARGS)
@@ -29,10 +29,23 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in docs/_build/html: runs the tutorials, and takes every warning as an error.
+docs: .venv/docs-ready
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# Asks the network for every link to another site.
+docs-links: .venv/docs-ready
+	$(BIN)/sphinx-build -q -b linkcheck -D nb_execution_mode=off docs docs/_build/links
+
 # The stamp comes last, so that an install which was cut short is done again.
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+.venv/docs-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	touch $@
 
 # Only wheels: where a version has none for this Python, pip says so instead of compiling.

@@ -1,0 +1,15 @@
+"""An HTTP server that answers images: a trained model behind a queue that batches requests."""
+
+from pyg_agfn.lazy import lazy
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "answerer": ["Answerer", "RunAnswerer"],
+        "app": ["make_app"],
+        "batcher": ["Batcher"],
+        "limits": ["ServeLimits"],
+        "server": ["serve"],
+        "service": ["Service"],
+    },
+)

@@ -22,7 +22,7 @@ from pyg_agfn.serving.client import ClientGoneError, drain, unless_gone
 from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.service import Service
 from pyg_agfn.serving.uploads import read_images
-from pyg_agfn.serving.watch import Watch
+from pyg_agfn.serving.watch import FAILED, Watch
 
 #: Query parameters of ``/predict``, with their least and largest value.
 PARAMETERS = {"references": (0, MAX_REFERENCES), "top": (1, MAX_SIZE)}
@@ -67,7 +67,7 @@ def make_app(service: Service) -> Watch:
         if unknown:
             known = " and ".join(PARAMETERS)
             name = printable(unknown[0], 80)
-            raise RefusedError(422, f"there is no query parameter {name!r}: {known} are known")
+            raise RefusedError(422, f"there is no query parameter '{name}': {known} are known")
         count = service.references if references is None else references
         answers = await _answer(service, request, count)
         return Response(json_text(answers, top), media_type="application/json")
@@ -122,7 +122,7 @@ async def _answer(service: Service, request: Request, references: int) -> list[P
             await drain(request)
             raise
         request.scope["note"].images = len(images)
-        if not service.ready:
+        if not service.batcher.running:
             raise RefusedError(503, "the model is being loaded; try again later")
         try:
             work = service.predict(images, references)
@@ -170,5 +170,10 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(InputError, bad_image)
     app.add_exception_handler(ClientGoneError, gone)
     app.add_exception_handler(RequestValidationError, bad_parameter)
+
+    async def failed(request: Request, error: Any) -> Response:
+        return JSONResponse({"error": FAILED}, 500)  # and it is raised again, for the log
+
     app.add_exception_handler(404, no_route)
     app.add_exception_handler(405, no_route)
+    app.add_exception_handler(Exception, failed)

@@ -1,6 +1,7 @@
 """The process: a socket, uvicorn on it, and a graceful end."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -24,7 +25,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        reason = printable(getattr(error, "strerror", None) or str(error))
+        # Python's own text repeats the address.
+        number = getattr(error, "errno", None) or 0
+        reason = printable(os.strerror(number) if number > 0 else str(error))
         raise InputError(
             f"--host {host} --port {port}: {reason}; choose others (--port 0 takes a free one)"
         ) from None

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pyg_agfn.datasets.image_file import ImageBytes
+from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import THREADS, Prediction
 from pyg_agfn.serving.answerer import Answerer
 from pyg_agfn.serving.batcher import Batcher
 from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.metrics import Metrics
+from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.uploads import UploadBudget
 
 
@@ -58,8 +60,8 @@ class Service:
         """The answers to image files, in their order.
 
         Raises:
-            RefusedError: The queue is full.
-            InputError: A file cannot be read, or an answer is not finite.
+            RefusedError: The queue is full, or an answer is not finite.
+            InputError: A file cannot be read.
         """
         loop = asyncio.get_running_loop()
         with self.batcher.places(len(images)):
@@ -72,6 +74,10 @@ class Service:
             finally:
                 for waiting in decoding:  # where one cannot be read, the others need not be
                     waiting.cancel()
-            answers = await self.batcher.submit([i.name for i in images], pixels, references)
+            names = [image.name for image in images]
+            try:
+                answers = await self.batcher.submit(names, pixels, references)
+            except InputError as error:  # the model's fault, not the image's
+                raise RefusedError(500, str(error)) from None
         self.metrics.images.inc(len(answers))
         return answers

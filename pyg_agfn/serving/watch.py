@@ -22,6 +22,8 @@ LOG = logging.getLogger("pyg_agfn.serving")
 
 #: Paths by which requests are counted; others are counted together.
 PATHS = ("/predict", "/health", "/metrics")
+#: Said to the client of a fault of the program.
+FAILED = "the server failed; see its log"
 #: Logged where the client has closed the connection before it was answered.
 CLIENT_GONE = 499
 
@@ -70,7 +72,7 @@ class Watch:
         except Exception as error:
             note.error = note.error or _place_of(error)
             if not status:
-                await self._refuse(RefusedError(500, "the server failed; see its log"), note, send)
+                await self._refuse(RefusedError(500, FAILED), note, send)
                 status = 500
         finally:
             self.service.in_flight -= predicts

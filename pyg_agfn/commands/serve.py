@@ -2,12 +2,12 @@
 
 from argparse import Namespace
 from dataclasses import fields
-from pathlib import Path
 
 from pyg_agfn.choices import MAX_REFERENCES
 from pyg_agfn.cli import OneLineParser, flag_of
 from pyg_agfn.extras import require
 from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
+from pyg_agfn.runs.shipped import HELP, run_folder
 from pyg_agfn.serving.limits import ServeLimits
 
 #: What ``--help`` says of each limit.
@@ -33,7 +33,7 @@ def parse_arguments() -> tuple[Namespace, ServeLimits]:
     """The command line, checked before anything is read."""
     import_plugins()
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of a run")
+    parser.add_argument("--checkpoint", type=run_folder, required=True, help=HELP)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0: a free one (%(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")

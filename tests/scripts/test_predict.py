@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from pyg_agfn.datasets import Digits
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import predict
 from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
@@ -246,3 +247,13 @@ def test_want_of_memory_ends_in_one_line(script, trained, photos, monkeypatch):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "0.png: decoding it takes up to 1 MiB of memory, and there is less" in line
+
+
+def test_a_model_of_the_package_is_there_without_training(script, tmp_path):
+    image = Digits(train=False).images[0, 0]
+    Image.fromarray(np.asarray(image)).save(tmp_path / "one.png")
+    (entry,) = predicted(
+        script("predict.py", "--checkpoint", "digits", "one.png", "--format", "json")
+    )
+    assert entry["top"][0]["class"] == str(int(Digits(train=False).labels[0]))
+    assert len(entry["references"]) == 5

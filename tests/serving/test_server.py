@@ -105,6 +105,7 @@ def test_a_client_that_sends_too_much_reads_why(digits_run, tmp_path):
 def test_an_address_that_is_taken_is_named():
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
+        assert first.proto == socket.IPPROTO_TCP  # else asyncio delays small writes
         assert address_of(first) == f"http://127.0.0.1:{port}"
         with pytest.raises(InputError, match=rf"--port {port}: .* in use; choose others"):
             listen("127.0.0.1", port)

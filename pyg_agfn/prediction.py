@@ -234,7 +234,9 @@ def _decoded(
 
     def read(file: Path) -> tuple[Path, Pixels | InputError]:
         try:
-            return file, decode(file, size, channels, run.config.resize, run.config.white)
+            return file, decode(
+                file, size, channels, run.config.resize, run.config.white, run.config.interpolation
+            )
         except OutOfMemoryError:  # the image is not bad
             raise
         except InputError as error:

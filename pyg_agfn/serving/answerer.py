@@ -70,7 +70,8 @@ class RunAnswerer:
         """The pixels that the model classifies, as ``predict.py`` makes them of a file."""
         config = self.run.config
         size = (config.height, config.width)
-        return decode(image, size, config.channels, config.resize, config.white)
+        how = (config.channels, config.resize, config.white, config.interpolation)
+        return decode(image, size, *how)
 
     def answer(
         self, names: Sequence[str], images: Sequence[Pixels], num_references: int

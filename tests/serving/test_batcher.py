@@ -5,7 +5,6 @@ import logging
 import threading
 
 import httpx
-import numpy as np
 import pytest
 
 from pyg_agfn.errors import InputError
@@ -185,12 +184,3 @@ def test_places_end_with_the_queue(answerer):
     with batcher.places(3), pytest.raises(RefusedError, match="the queue is full"):
         batcher.places(1).__enter__()
     assert batcher.admitted == 0
-
-
-def test_pixels_are_those_of_the_file(answerer, pngs, tmp_path):
-    from pyg_agfn.datasets.image_file import ImageBytes, decode
-
-    (tmp_path / "a.png").write_bytes(pngs[0])
-    config = answerer.run.config
-    from_file = decode(tmp_path / "a.png", (config.height, config.width), config.channels)
-    assert np.array_equal(answerer.decode(ImageBytes("a.png", pngs[0])), from_file)

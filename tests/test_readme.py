@@ -21,7 +21,8 @@ from pyg_agfn.training.command_line import OptionParser
 from pyg_agfn.training.merge_options import merge_options
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "SECURITY", "CONTRIBUTING")]
+DOCUMENTS += [*sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 TRAINERS = ("train_pyg.py", "reproduce.py")  # scripts that train read their options by TrainOptions

@@ -15,29 +15,38 @@ from pyg_agfn.training.options import TrainOptions
 
 #: What compiles.
 BACKEND = "inductor"
+#: Fewest steps of a run that ``auto`` compiles for: the compiler takes about a minute, in which a
+#: GPU takes thousands of them.
+FEWEST_STEPS = 2000
 
 
 def compile_backbones(
-    method: Method, options: TrainOptions, device: torch.device
+    method: Method, options: TrainOptions, device: torch.device, num_steps: int
 ) -> AbstractContextManager[object]:
     """The context of a step, in which the backbones of a method's models are compiled, or not.
 
     Args:
         method: Set up; the backbones are those of its model and of what it makes of it.
-        options: Whether to compile; ``auto`` does on a GPU that Triton knows.
+        options: Whether to compile; ``auto`` does on a GPU that Triton knows, for a run of
+            :data:`FEWEST_STEPS` or more.
         device: Where the models are.
+        num_steps: Of the whole run, so that a resumed one is compiled as it was.
     """
-    if not _is_asked_for(method, options, device):
+    if not _is_asked_for(method, options, device, num_steps):
         return nullcontext()
     backbones = {id(m.backbone): m.backbone for m in (method.model, method.inference_model())}
     return CompiledBackbones(list(backbones.values()), device)
 
 
-def _is_asked_for(method: Method, options: TrainOptions, device: torch.device) -> bool:
+def _is_asked_for(
+    method: Method, options: TrainOptions, device: torch.device, num_steps: int
+) -> bool:
     if options.compile == "off" or not method.compiles or world_size() > 1:
         return False
     if options.compile == "on":
         return True
+    if num_steps < FEWEST_STEPS:
+        return False
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return False
     return torch.cuda.get_device_capability(device) >= (7, 0)

@@ -110,7 +110,7 @@ class CoordinateDescent:
         self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=options.precision == "fp16")
         if self.scaler.is_enabled():  # the scale is found by leaving out the first steps
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step")
-        self.compiled = compile_backbones(method, options, fabric.device)
+        self.compiled = compile_backbones(method, options, fabric.device, num_steps)
         self.num_steps = num_steps
         self.schedule = make_schedule(self.optimizers[0], options, num_steps)
 

@@ -233,7 +233,7 @@ class TrainOptions(OptimizationOptions):
     compile: Compile = option(
         "auto",
         "torch.compile the backbone for the training steps, which takes about a minute before the "
-        "first one; auto does on a GPU",
+        "first one; auto does on a GPU, for runs of 2,000 steps or more",
         "run",
     )
     graph_span: Literal["global", "local"] = option(

@@ -103,13 +103,27 @@ def test_auto_compiles_on_a_gpu_only():
     method.setup(model, 10)
     for chosen in ("auto", "off"):
         assert not isinstance(
-            compile_backbones(method, TrainOptions(compile=chosen), CPU), CompiledBackbones
+            compile_backbones(method, TrainOptions(compile=chosen), CPU, 10_000), CompiledBackbones
         )
     on = TrainOptions(compile="on")
-    assert isinstance(compile_backbones(method, on, CPU), CompiledBackbones)
+    assert isinstance(compile_backbones(method, on, CPU, 1), CompiledBackbones)
     looking = ErasingAttention()
     looking.setup(model, 10)
-    assert not isinstance(compile_backbones(looking, on, CPU), CompiledBackbones)
+    assert not isinstance(compile_backbones(looking, on, CPU, 10_000), CompiledBackbones)
+
+
+def test_auto_compiles_where_the_run_is_long(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(compilation.importlib.util, "find_spec", lambda name: name)
+    method = Baseline()
+    method.setup(BaselineClassifier("small-cnn", 3, 1), 10)
+    gpu, auto = torch.device("cuda"), TrainOptions()
+    for steps, compiles in ((1999, False), (2000, True)):
+        found = compile_backbones(method, auto, gpu, steps)
+        assert isinstance(found, CompiledBackbones) == compiles
+    assert isinstance(
+        compile_backbones(method, TrainOptions(compile="on"), gpu, 1), CompiledBackbones
+    )
 
 
 def test_a_module_is_compiled_in_the_context_alone(calls):

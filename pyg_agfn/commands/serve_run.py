@@ -6,8 +6,8 @@ from pyg_agfn.cli import warn
 from pyg_agfn.device import find_device
 from pyg_agfn.errors import printable
 from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
-from pyg_agfn.serving.answerer import RunAnswerer
 from pyg_agfn.serving.limits import ServeLimits
+from pyg_agfn.serving.run_answerer import RunAnswerer
 from pyg_agfn.serving.server import address_of, listen, serve, set_up_log
 from pyg_agfn.serving.service import Service
 

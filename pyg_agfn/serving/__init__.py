@@ -5,10 +5,11 @@ from pyg_agfn.lazy import lazy
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "answerer": ["Answerer", "RunAnswerer"],
+        "answerer": ["Answerer"],
         "app": ["make_app"],
         "batcher": ["Batcher"],
         "limits": ["ServeLimits"],
+        "run_answerer": ["RunAnswerer"],
         "server": ["serve"],
         "service": ["Service"],
     },

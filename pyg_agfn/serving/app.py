@@ -5,7 +5,7 @@ import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,13 +16,15 @@ from pyg_agfn import __version__
 from pyg_agfn.choices import MAX_REFERENCES, MAX_SIZE
 from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.errors import InputError, printable
-from pyg_agfn.prediction import Prediction
 from pyg_agfn.prediction_output import JsonWriter
 from pyg_agfn.serving.client import ClientGoneError, drain, unless_gone
 from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.service import Service
 from pyg_agfn.serving.uploads import read_images
 from pyg_agfn.serving.watch import FAILED, Watch
+
+if TYPE_CHECKING:
+    from pyg_agfn.prediction import Prediction
 
 #: Query parameters of ``/predict``, with their least and largest value.
 PARAMETERS = {"references": (0, MAX_REFERENCES), "top": (1, MAX_SIZE)}
@@ -90,7 +92,7 @@ def make_app(service: Service) -> Watch:
     return Watch(app, service)
 
 
-def json_text(answers: list[Prediction], top: int | None = None) -> str:
+def json_text(answers: "list[Prediction]", top: int | None = None) -> str:
     """Predictions as ``predict.py --format json`` prints them."""
     out = io.StringIO()
     writer = JsonWriter(out, top)
@@ -100,7 +102,7 @@ def json_text(answers: list[Prediction], top: int | None = None) -> str:
     return out.getvalue()
 
 
-async def _answer(service: Service, request: Request, references: int) -> list[Prediction]:
+async def _answer(service: Service, request: Request, references: int) -> "list[Prediction]":
     """The answers to a request's images.
 
     Raises:

@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyg_agfn.datasets.image_pixels import Pixels
-from pyg_agfn.prediction import Prediction
 from pyg_agfn.serving.answerer import Answerer
 from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.refusal import RefusedError
+
+if TYPE_CHECKING:
+    from pyg_agfn.prediction import Prediction
 
 
 @dataclass(eq=False)
@@ -86,7 +89,7 @@ class Batcher:
 
     async def submit(
         self, names: Sequence[str], images: Sequence[Pixels], references: int
-    ) -> list[Prediction]:
+    ) -> "list[Prediction]":
         """The answers to decoded images, in their order.
 
         Raises:
@@ -143,7 +146,7 @@ class Batcher:
             self._waiting = deque(i for i in self._waiting if not i.answer.done())
         return len(self._waiting)
 
-    def _answer(self, batch: Sequence[_Image]) -> list[Prediction | Exception]:
+    def _answer(self, batch: Sequence[_Image]) -> "list[Prediction | Exception]":
         """An outcome for each image; those with the same number of references are one batch."""
         outcomes: dict[_Image, Prediction | Exception] = {}
         for references in {image.references for image in batch}:
@@ -153,7 +156,7 @@ class Batcher:
 
     def _answer_alike(
         self, batch: Sequence[_Image], references: int
-    ) -> Sequence[Prediction | Exception]:
+    ) -> "Sequence[Prediction | Exception]":
         names, pixels = [image.name for image in batch], [image.pixels for image in batch]
         try:
             return self.answerer.answer(names, pixels, references)

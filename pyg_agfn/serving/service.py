@@ -4,16 +4,23 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from pyg_agfn.datasets.image_file import ImageBytes
 from pyg_agfn.errors import InputError
-from pyg_agfn.prediction import THREADS, Prediction
 from pyg_agfn.serving.answerer import Answerer
 from pyg_agfn.serving.batcher import Batcher
 from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.metrics import Metrics
 from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.uploads import UploadBudget
+
+if TYPE_CHECKING:
+    from pyg_agfn.prediction import Prediction
+
+
+#: Most threads that decode images.
+THREADS = 4
 
 
 class Service:
@@ -56,7 +63,7 @@ class Service:
         await self.batcher.stop()
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def predict(self, images: Sequence[ImageBytes], references: int) -> list[Prediction]:
+    async def predict(self, images: Sequence[ImageBytes], references: int) -> "list[Prediction]":
         """The answers to image files, in their order.
 
         Raises:

@@ -13,8 +13,8 @@ from small_run import small_run
 
 from pyg_agfn.datasets.digits import Digits
 from pyg_agfn.runs.folder import load_run
-from pyg_agfn.serving.answerer import RunAnswerer
 from pyg_agfn.serving.app import make_app
+from pyg_agfn.serving.run_answerer import RunAnswerer
 from pyg_agfn.serving.service import Service
 from pyg_agfn.training import train_methods
 

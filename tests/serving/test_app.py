@@ -9,6 +9,8 @@ import zlib
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pyg_agfn import __version__
@@ -324,3 +326,34 @@ def test_metrics_are_the_text_of_prometheus(served, answerer, pngs):
     assert "pyg_agfn_predict_seconds_count 2.0" in lines
     assert "pyg_agfn_batch_images_sum 2.0" in lines
     assert "pyg_agfn_queue_images 0.0" in lines
+
+
+#: What forms are made of.
+PIECES = (
+    b"--b\r\n",
+    b"--b--\r\n",
+    b"\r\n",
+    b"Content-Disposition: form-data; name=a; filename=b\r\n",
+    b"Content-Disposition: form-data; name=\"\xff\"; filename*=UTF-8''%ff\r\n",
+    b"Content-Disposition:\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b": \r\n",
+    b"P2 1 1 255 7",
+    b"\x89PNG\r\n\x1a\n",
+)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # it keeps nothing
+)
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12).map(b"".join))
+def test_any_body_is_answered_or_refused_in_one_line(served, answerer, body):
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    service = Service(answerer)
+    response = post(served, service, content=body, headers=headers)
+    assert response.status_code in (200, 400, 413, 422)
+    if response.status_code != 200:
+        assert response.json()["error"].isprintable()
+    assert (service.batcher.admitted, service.uploads.held) == (0, 0)

@@ -11,7 +11,7 @@ from pyg_agfn.datasets.image_file import ImageBytes
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import predict
 from pyg_agfn.runs.folder import load_run
-from pyg_agfn.serving.answerer import RunAnswerer
+from pyg_agfn.serving.run_answerer import RunAnswerer
 
 
 @pytest.mark.parametrize(

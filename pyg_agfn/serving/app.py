@@ -120,9 +120,6 @@ async def _answer(service: Service, request: Request, references: int) -> "list[
             raise RefusedError(
                 408, f"the upload took more than {seconds:g} s; send fewer or smaller images"
             ) from None
-        except RefusedError:
-            await drain(request)
-            raise
         request.scope["note"].images = len(images)
         if not service.batcher.running:
             raise RefusedError(503, "the model is being loaded; try again later")
@@ -138,34 +135,35 @@ async def _answer(service: Service, request: Request, references: int) -> "list[
 def _answer_errors(app: FastAPI) -> None:
     """Makes every error a JSON object with one line."""
 
-    def respond(request: Request, status: int, line: str, **headers: str) -> JSONResponse:
+    async def respond(request: Request, status: int, line: str, **headers: str) -> JSONResponse:
         request.scope["note"].error = line
+        await drain(request)
         return JSONResponse({"error": line}, status, headers)
 
     async def refused(request: Request, error: Any) -> Response:
-        return respond(request, error.status, str(error), **error.headers)
+        return await respond(request, error.status, str(error), **error.headers)
 
     async def bad_image(request: Request, error: Any) -> Response:
-        return respond(request, 422, str(error))
+        return await respond(request, 422, str(error))
 
     async def no_memory(request: Request, error: Any) -> Response:
         return await refused(request, RefusedError(503, str(error)))
 
     async def gone(request: Request, error: Any) -> Response:
         request.scope["note"].gone = True
-        return respond(request, 400, "the client has closed the connection")
+        return await respond(request, 400, "the client has closed the connection")
 
     async def bad_parameter(request: Request, error: Any) -> Response:
         fault = error.errors()[0]
         name = str(fault["loc"][-1])
         low, high = PARAMETERS[name]
         given = printable(repr(fault["input"]), 80)
-        return respond(request, 422, f"{name} must be {low} to {high}, got {given}")
+        return await respond(request, 422, f"{name} must be {low} to {high}, got {given}")
 
     async def no_route(request: Request, error: Any) -> Response:
         asked = f"{request.method} {printable(request.url.path, 200)}"
         line = f"there is no {asked}: POST /predict, GET /health and GET /metrics are there"
-        return respond(request, error.status_code, line, **(error.headers or {}))
+        return await respond(request, error.status_code, line, **(error.headers or {}))
 
     app.add_exception_handler(RefusedError, refused)
     app.add_exception_handler(OutOfMemoryError, no_memory)

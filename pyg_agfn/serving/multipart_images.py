@@ -90,7 +90,9 @@ class MultipartImages:
     def _count_header(self, count: int) -> None:
         self._header_bytes += count
         if self._header_bytes > HEADER_BYTES:
-            raise RefusedError(413, f"a part's headers have more than {HEADER_BYTES} bytes")
+            raise RefusedError(
+                413, f"a part's headers have more than {HEADER_BYTES} bytes; shorten its name"
+            )
 
     def _end_header(self) -> None:
         self._headers[self._field.lower()] = self._value

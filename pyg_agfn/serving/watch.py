@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import Request
+
 from pyg_agfn.errors import printable
+from pyg_agfn.serving.client import drain
 from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.service import Service
 
@@ -66,6 +69,7 @@ class Watch:
         self.service.in_flight += predicts
         try:
             if predicts and self.service.stopping:
+                await drain(Request(scope, receive))
                 await self._refuse(RefusedError(503, "the server is stopping"), note, watched)
             else:
                 await self.inner(scope, receive, watched)

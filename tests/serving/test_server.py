@@ -90,6 +90,9 @@ def test_a_client_that_sends_too_much_reads_why(digits_run, tmp_path):
     with server(digits_run, tmp_path / "log", "--max-bytes", "1000") as (_, address):
         response = httpx.post(f"{address}/predict", files={"a": ("a.png", bytes(5_000_000))})
         assert response.status_code == 413
+        large = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/png"}}
+        for query, status in (("?top=0", 422), ("?size=3", 422), ("/more", 404)):
+            assert httpx.post(f"{address}/predict{query}", **large).status_code == status
         sending, _ = half_sent(address, bytes(90))
         sending.close()  # a client that goes is no fault
         broken = socket.create_connection((httpx.URL(address).host, httpx.URL(address).port))

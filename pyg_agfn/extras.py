@@ -9,6 +9,9 @@ OPTIONAL = {
     "matplotlib": ("pictures are drawn by matplotlib", "plots"),
     "bokeh": ("pages are written by bokeh", "plots"),
     "timm": ("backbones timm/NAME are built by timm", "timm"),
+    "onnxruntime": ("exported models are run by onnxruntime", "serve"),
+    "onnx": ("models are written by onnx", "export"),
+    "onnxscript": ("models are written by onnxscript", "export"),
     "openTSNE": ("t-SNE of this many points is computed by openTSNE", "plots"),
 }
 

@@ -1,0 +1,265 @@
+"""An exported model, opened by onnxruntime: for machines without torch.
+
+Imports numpy, Pillow and onnxruntime alone (extra ``serve``).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from pyg_agfn.choices import MAX_SIZE, SIDES, Resize
+from pyg_agfn.datasets.image_file import decode
+from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Pixels, White
+from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.extras import require
+from pyg_agfn.runs.json_files import check_file
+
+#: Version of what an exported file says of itself.
+FORMAT = 1
+#: What the file calls its input, (N, C, H, W) of float32, and its output, (N, K).
+INPUT, OUTPUT = "images", "probabilities"
+#: Most images, and most of their pixels, that are classified at once.
+BATCH, PIXELS = 256, 1 << 20
+#: Most bytes of a file: what its format can hold.
+MOST_BYTES = 1 << 31
+
+Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image file becomes an input of the model.
+
+    Attributes:
+        channels: 1 for grey images, 3 for RGB.
+        height, width: Of the images, in pixels.
+        resize: How an image of another shape is brought to this size, by bicubic interpolation.
+        white: What is white in images of more than 8 bits.
+        mean, std: Of pixels of 0 to ``range``, for each channel: the input is
+            ``(pixels / 255 * range - mean) / std``.
+        range: What is white before the mean is taken off.
+        order: Of the colours.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resize: Resize = "stretch"
+    white: White = White()
+    mean: float = 0.5
+    std: float = 0.5
+    range: int = 1
+    order: str = "rgb"
+
+    def as_json(self) -> dict[str, Any]:
+        """As the exported file has it."""
+        return {
+            "channels": self.channels,
+            "height": self.height,
+            "width": self.width,
+            "resize": self.resize,
+            "interpolation": "bicubic",
+            "white_integer": self.white.integer,
+            "white_float": self.white.floating,
+            "mean": [self.mean] * self.channels,
+            "std": [self.std] * self.channels,
+            "range": self.range,
+            "order": self.order if self.channels == 3 else "grey",
+        }
+
+    @classmethod
+    def from_json(cls, content: object) -> "Preprocessing":
+        """The same read back.
+
+        Raises:
+            ValueError: Something is missing, or cannot be.
+        """
+        if not isinstance(content, dict):
+            raise ValueError("preprocessing must be a JSON object")
+        channels, height, width = (content.get(name) for name in ("channels", "height", "width"))
+        resize, whole = content.get("resize"), content.get("white_integer")
+        floating = content.get("white_float")
+        found = {
+            "channels": type(channels) is int and channels in (1, 3),
+            "height": type(height) is int and SIDES[0] <= height <= SIDES[1],
+            "width": type(width) is int and SIDES[0] <= width <= SIDES[1],
+            "resize": resize in get_args(Resize),
+            "white_integer": whole is None or whole in WHITE_INTEGERS,
+            "white_float": floating is None or floating in WHITE_FLOATS,
+        }
+        for name, fits in found.items():
+            if not fits:
+                raise ValueError(f"preprocessing: {name} cannot be {content.get(name)!r}")
+        made = cls(channels, height, width, resize, White(whole, floating))  # type: ignore[arg-type]
+        for name, value in made.as_json().items():
+            if content.get(name) != value:
+                raise ValueError(f"preprocessing: {name} cannot be {content.get(name)!r}")
+        return made
+
+
+class ExportedModel:
+    """A model that ``export`` wrote as ``.onnx``.
+
+    Each image is classified by itself, whatever else is in its batch.
+
+    Args:
+        file: The ``.onnx`` file.
+        providers: What runs it, by onnxruntime's names. (default: the CPU)
+        threads: Threads of one call; as many as there are cores if not given.
+
+    Attributes:
+        classes: Names of the classes, in the order of the probabilities.
+        preprocessing: How an image file becomes an input; None: transforms in Python made the
+            images that it was trained on, and no file can be made one.
+        method, backbone, version, precision: What trained it, its feature extractor, the version
+            of this package that exported it, and ``fp32``, ``fp16`` or ``int8``.
+
+    Raises:
+        InputError: onnxruntime is not installed, or the file is missing, broken, or was not
+            exported by this package.
+
+    Example:
+        >>> model = ExportedModel("model.onnx")
+        >>> pixels = [model.preprocess(file) for file in files]
+        >>> model.predict(pixels)  # (N, K)
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        threads: int | None = None,
+    ) -> None:
+        require("onnxruntime")
+        self.file = as_path(file, "exported model")
+        self.session = _open_session(self.file, providers, threads)
+        told = self.session.get_modelmeta().custom_metadata_map
+        try:
+            self.classes, self.preprocessing = _read_metadata(told)
+            self.input_shape = _check_signature(self.session, len(self.classes))
+            if self.preprocessing is not None:
+                p = self.preprocessing
+                if (p.channels, p.height, p.width) != self.input_shape:
+                    raise ValueError(f"its input is {self.input_shape}, not as preprocessing says")
+        except ValueError as error:
+            raise InputError(
+                f"{self.file}: cannot be used ({error}); export the run again, with export.py"
+            ) from None
+        self.method, self.backbone, self.version, self.precision = (
+            printable(str(told.get(name, "")), 100)
+            for name in ("method", "backbone", "version", "precision")
+        )
+
+    def preprocess(self, file: Path) -> Pixels:
+        """An image file as an input, uint8 (C, H, W).
+
+        Raises:
+            InputError: The file cannot be read, or the model takes no image files.
+        """
+        p = self.preprocessing
+        if p is None:
+            raise InputError(
+                f"{self.file}: the model was trained on images that transforms in Python made: make "
+                "them by the same transforms, and classify them by ExportedModel.predict_floats()"
+            )
+        return decode(file, (p.height, p.width), p.channels, p.resize, p.white)
+
+    def predict(self, images: Sequence[Pixels] | Pixels) -> Probabilities:
+        """Class probabilities, float32 (N, K), of uint8 images (N, C, H, W).
+
+        Raises:
+            InputError: Images of another type or shape, or an answer is not finite.
+        """
+        pixels = np.asarray(images)
+        if pixels.size and pixels.dtype != np.uint8:
+            raise InputError(f"images must be uint8, got {pixels.dtype}")
+        parts = [self.predict_floats(to_float(part)) for part in self._parts(pixels)]
+        return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
+
+    def predict_floats(self, images: np.ndarray[Any, np.dtype[np.float32]]) -> Probabilities:
+        """The same of one batch of inputs as the network takes them, float32 (N, C, H, W).
+
+        Raises:
+            InputError: Images of another shape, or an answer is not finite.
+        """
+        if images.shape[1:] != self.input_shape:
+            shape = ", ".join(map(str, self.input_shape))
+            raise InputError(f"images must be of shape [N, {shape}], got {list(images.shape)}")
+        if not len(images):
+            return np.zeros((0, len(self.classes)), np.float32)
+        found: Probabilities = self.session.run([OUTPUT], {INPUT: images.astype(np.float32)})[0]
+        if found.shape != (len(images), len(self.classes)) or not np.isfinite(found).all():
+            raise InputError(f"{self.file}: the model's answers are no numbers; it is broken")
+        return found
+
+    def _parts(self, images: Pixels) -> list[Pixels]:
+        _, height, width = self.input_shape
+        size = max(1, min(BATCH, PIXELS // (height * width)))
+        return [images[start : start + size] for start in range(0, len(images), size)]
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.file.name}, {self.method}, {self.backbone}, "
+            f"{len(self.classes)} classes, {self.precision})"
+        )
+
+
+def to_float(images: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """uint8, 0 to 255, as float32, -1 to 1: what training does, in the same two steps."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def _open_session(file: Path, providers: Sequence[str], threads: int | None) -> Any:
+    """The file in onnxruntime, which gets its bytes: so it opens no other file that it names."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # what is wrong is said in one line here
+    if threads is not None:
+        settings.intra_op_num_threads = threads
+    try:
+        size = check_file(file)
+        if not 0 < size < MOST_BYTES:
+            raise ValueError(f"{size:,} bytes")
+        return onnxruntime.InferenceSession(file.read_bytes(), settings, providers=list(providers))
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file") from None
+    except Exception as error:  # onnxruntime has exceptions without a common base
+        reason = printable(" ".join(str(error).split()), 200)
+        raise InputError(f"{file}: cannot be opened as ONNX ({reason})") from None
+
+
+def _read_metadata(told: Mapping[str, str]) -> tuple[tuple[str, ...], Preprocessing | None]:
+    if told.get("format") != str(FORMAT):
+        raise ValueError(f"its format is {told.get('format')!r}, this version reads {FORMAT}")
+    classes = json.loads(told.get("classes", "null"))
+    if (
+        not isinstance(classes, list)
+        or not 2 <= len(classes) <= MAX_SIZE
+        or not all(isinstance(name, str) for name in classes)
+        or len(set(classes)) != len(classes)
+    ):
+        raise ValueError("classes must be a list of names")
+    preprocessing = json.loads(told.get("preprocessing", ""))
+    if preprocessing is None:
+        return tuple(classes), None
+    return tuple(classes), Preprocessing.from_json(preprocessing)
+
+
+def _check_signature(session: Any, num_classes: int) -> tuple[int, int, int]:
+    """Channels, height and width of the images."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [each.name for each in inputs] != [INPUT] or [each.name for each in outputs] != [OUTPUT]:
+        raise ValueError(f"it must have one input, {INPUT}, and one output, {OUTPUT}")
+    shape, given = inputs[0].shape[1:], outputs[0].shape[1:]
+    if inputs[0].type != "tensor(float)" or len(shape) != 3:
+        raise ValueError(f"{INPUT} must be float32 of four dimensions")
+    if not all(isinstance(side, int) and 1 <= side <= SIDES[1] for side in shape):
+        raise ValueError(f"{INPUT} must have a fixed size")
+    if given != [num_classes]:
+        raise ValueError(f"{OUTPUT} must have {num_classes} columns, as there are classes")
+    return shape[0], shape[1], shape[2]

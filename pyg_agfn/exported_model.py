@@ -13,7 +13,13 @@ import numpy as np
 
 from pyg_agfn.choices import MAX_SIZE, SIDES, Resize
 from pyg_agfn.datasets.image_file import decode
-from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Pixels, White
+from pyg_agfn.datasets.image_pixels import (
+    UNKNOWN_WHITE,
+    WHITE_FLOATS,
+    WHITE_INTEGERS,
+    Pixels,
+    White,
+)
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.extras import require
 from pyg_agfn.runs.json_files import check_file
@@ -49,7 +55,7 @@ class Preprocessing:
     height: int
     width: int
     resize: Resize = "stretch"
-    white: White = White()
+    white: White = UNKNOWN_WHITE
     mean: float = 0.5
     std: float = 0.5
     range: int = 1
@@ -163,8 +169,8 @@ class ExportedModel:
         p = self.preprocessing
         if p is None:
             raise InputError(
-                f"{self.file}: the model was trained on images that transforms in Python made: make "
-                "them by the same transforms, and classify them by ExportedModel.predict_floats()"
+                f"{self.file}: transforms in Python made the images that the model was trained "
+                "on: make them by the same, and classify them by ExportedModel.predict_floats()"
             )
         return decode(file, (p.height, p.width), p.channels, p.resize, p.white)
 

@@ -4,7 +4,7 @@ Imports numpy, Pillow and onnxruntime alone (extra ``serve``).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -22,14 +22,15 @@ from pyg_agfn.datasets.image_pixels import (
 )
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.extras import require
+from pyg_agfn.image_predictions import Prediction, fitting_batch_size, read_in_batches
 from pyg_agfn.runs.json_files import check_file
 
 #: Version of what an exported file says of itself.
 FORMAT = 1
 #: What the file calls its input, (N, C, H, W) of float32, and its output, (N, K).
 INPUT, OUTPUT = "images", "probabilities"
-#: Most images, and most of their pixels, that are classified at once.
-BATCH, PIXELS = 256, 1 << 20
+#: Most images that are classified at once.
+BATCH = 256
 #: Most bytes of a file: what its format can hold.
 MOST_BYTES = 1 << 31
 
@@ -166,12 +167,7 @@ class ExportedModel:
         Raises:
             InputError: The file cannot be read, or the model takes no image files.
         """
-        p = self.preprocessing
-        if p is None:
-            raise InputError(
-                f"{self.file}: transforms in Python made the images that the model was trained "
-                "on: make them by the same, and classify them by ExportedModel.predict_floats()"
-            )
+        p = self._refuse_own_transforms()
         return decode(file, (p.height, p.width), p.channels, p.resize, p.white)
 
     def predict(self, images: Sequence[Pixels] | Pixels) -> Probabilities:
@@ -202,9 +198,42 @@ class ExportedModel:
             raise InputError(f"{self.file}: the model's answers are no numbers; it is broken")
         return found
 
+    def predict_files(
+        self, files: Iterable[Path], report: Callable[[str], None] | None = None
+    ) -> Generator[Prediction, None, None]:
+        """Classifies image files, each by itself, in their order; the next are read meanwhile.
+
+        The predictions have no references: an exported model does not know its training images.
+
+        Args:
+            files: The images; the iterable may be infinite.
+            report: Is called with a line about each file that cannot be read; the other files are
+                classified.
+
+        Raises:
+            InputError: The model takes no image files, an answer is not finite, or a file cannot be
+                read and there is no ``report``.
+            OutOfMemoryError: There is too little memory for an image.
+        """
+        self._refuse_own_transforms()
+        batch_size = fitting_batch_size(BATCH, *self.input_shape[1:])
+        for named, images in read_in_batches(files, self.preprocess, batch_size, report):
+            answers = self.predict(images).tolist()
+            for file, image, probabilities in zip(named, images, answers, strict=True):
+                by_class = dict(zip(self.classes, probabilities, strict=True))
+                yield Prediction(file, by_class, [], None, image)
+
+    def _refuse_own_transforms(self) -> Preprocessing:
+        if self.preprocessing is None:
+            raise InputError(
+                f"{self.file}: transforms in Python made the images that the model was trained "
+                "on: make them by the same, and classify them by ExportedModel.predict_floats()"
+            )
+        return self.preprocessing
+
     def _parts(self, images: Pixels) -> list[Pixels]:
         _, height, width = self.input_shape
-        size = max(1, min(BATCH, PIXELS // (height * width)))
+        size = fitting_batch_size(BATCH, height, width)
         return [images[start : start + size] for start in range(0, len(images), size)]
 
     def __repr__(self) -> str:
@@ -212,6 +241,29 @@ class ExportedModel:
             f"{type(self).__name__}({self.file.name}, {self.method}, {self.backbone}, "
             f"{len(self.classes)} classes, {self.precision})"
         )
+
+
+def find_providers(device: str) -> tuple[str, ...]:
+    """What runs a model on a device, by onnxruntime's names.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: Another device, or there is none here.
+    """
+    require("onnxruntime")
+    import onnxruntime
+
+    cpu, cuda = "CPUExecutionProvider", "CUDAExecutionProvider"
+    has_cuda = cuda in onnxruntime.get_available_providers()
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {device}: an exported model runs on auto, cpu or cuda")
+    if device == "cuda" and not has_cuda:
+        raise InputError(
+            "--device cuda: this onnxruntime has none: pip install onnxruntime-gpu, or leave it out"
+        )
+    return (cuda, cpu) if has_cuda and device != "cpu" else (cpu,)
 
 
 def to_float(images: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -22,7 +22,12 @@ def parse_arguments() -> Namespace:
     import_plugins()
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("images", nargs="+", type=Path, help="image files, or folders of them")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of a run")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="folder of a run, or a file that export.py wrote as .onnx",
+    )
     parser.add_argument(
         "--format",
         choices=("table", "csv", "json", "jsonl"),

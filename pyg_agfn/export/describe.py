@@ -3,7 +3,8 @@
 import json
 
 from pyg_agfn import __version__
-from pyg_agfn.exported_model import FORMAT, Preprocessing
+from pyg_agfn.exported_model import FORMAT
+from pyg_agfn.preprocessing import Preprocessing
 from pyg_agfn.runs.model_config import ModelConfig
 
 #: What is said of the weights' licence; the data set's name goes in, where it is known.

@@ -49,7 +49,7 @@ def plot_contact_sheet(
             lines = [f"{shown(name, 40)}  {p:.0%}" for name, p in prediction.top_two]
             lines.append(f"margin  {prediction.margin:.0%}")
             row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
-            if references is None:
+            if references is None or not len(references.images):  # left out of a hub's folder
                 continue
             for axes, reference in zip(row[2:], prediction.references, strict=False):
                 title = f"{shown(reference.label, 40)}\n{reference.weight:.1%}"

@@ -16,6 +16,9 @@ NoiseKind = Literal["symmetric", "pair", "instance"]
 #: How an image of another shape is brought to a size: stretched; cut to the largest part of that
 #: shape in its centre; or whole, between black bars.
 Resize = Literal["stretch", "crop", "pad"]
+#: How pixels between pixels are found where an image is resized. All but ``nearest`` are
+#: antialiased.
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 #: How a list writes labels: class names, or numbers of the classes in their order. ``auto``
 #: decides by the list (:mod:`pyg_agfn.datasets.label_notation`).
 Notation = Literal["auto", "names", "from-0", "from-1"]

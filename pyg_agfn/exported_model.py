@@ -91,7 +91,8 @@ class ExportedModel:
             InputError: The file cannot be read, or the model takes no image files.
         """
         p = self._refuse_own_transforms()
-        return decode(file, (p.height, p.width), p.channels, p.resize, p.white)
+        size = (p.height, p.width)
+        return decode(file, size, p.channels, p.resize, p.white, p.interpolation)
 
     def predict(self, images: Sequence[Pixels] | Pixels) -> Probabilities:
         """Class probabilities, float32 (N, K), of uint8 images (N, C, H, W).

@@ -49,7 +49,9 @@ def predict(
     size = (config.height, config.width)
 
     def read(file: Path) -> Pixels:
-        return decode(file, size, config.channels, config.resize, config.white)
+        return decode(
+            file, size, config.channels, config.resize, config.white, config.interpolation
+        )
 
     for named, images in read_in_batches(files, read, _fitting(run, batch_size), report):
         yield from classify(run, named, torch.from_numpy(images), num_references)

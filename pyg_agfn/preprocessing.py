@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pyg_agfn.choices import SIDES, Resize
+from pyg_agfn.choices import SIDES, Interpolation, Resize
 from pyg_agfn.datasets.image_pixels import UNKNOWN_WHITE, WHITE_FLOATS, WHITE_INTEGERS, White
 
 
@@ -14,7 +14,7 @@ class Preprocessing:
     Attributes:
         channels: 1 for grey images, 3 for RGB.
         height, width: Of the images, in pixels.
-        resize: How an image of another shape is brought to this size, by bicubic interpolation.
+        resize, interpolation: How an image of another shape is brought to this size.
         white: What is white in images of more than 8 bits.
         mean, std: Of pixels of 0 to ``range``, for each channel: the input is
             ``(pixels / 255 * range - mean) / std``.
@@ -26,6 +26,7 @@ class Preprocessing:
     height: int
     width: int
     resize: Resize = "stretch"
+    interpolation: Interpolation = "bicubic"
     white: White = UNKNOWN_WHITE
     mean: float = 0.5
     std: float = 0.5
@@ -39,7 +40,7 @@ class Preprocessing:
             "height": self.height,
             "width": self.width,
             "resize": self.resize,
-            "interpolation": "bicubic",
+            "interpolation": self.interpolation,
             "white_integer": self.white.integer,
             "white_float": self.white.floating,
             "mean": [self.mean] * self.channels,
@@ -59,19 +60,20 @@ class Preprocessing:
             raise ValueError("preprocessing must be a JSON object")
         channels, height, width = (content.get(name) for name in ("channels", "height", "width"))
         resize, whole = content.get("resize"), content.get("white_integer")
-        floating = content.get("white_float")
+        floating, interpolation = content.get("white_float"), content.get("interpolation")
         found = {
             "channels": type(channels) is int and channels in (1, 3),
             "height": type(height) is int and SIDES[0] <= height <= SIDES[1],
             "width": type(width) is int and SIDES[0] <= width <= SIDES[1],
             "resize": resize in get_args(Resize),
+            "interpolation": interpolation in get_args(Interpolation),
             "white_integer": whole is None or whole in WHITE_INTEGERS,
             "white_float": floating is None or floating in WHITE_FLOATS,
         }
         for name, fits in found.items():
             if not fits:
                 raise ValueError(f"preprocessing: {name} cannot be {content.get(name)!r}")
-        made = cls(channels, height, width, resize, White(whole, floating))  # type: ignore[arg-type]
+        made = cls(channels, height, width, resize, interpolation, White(whole, floating))  # type: ignore[arg-type]
         for name, value in made.as_json().items():
             if content.get(name) != value:
                 raise ValueError(f"preprocessing: {name} cannot be {content.get(name)!r}")

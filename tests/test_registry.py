@@ -307,7 +307,8 @@ def test_contract_of_a_data_set(name, tmp_path):
     reader = DATASETS[name]
     assert reader.splits
     assert "train" not in reader.splits
-    assert reader.options <= {"image_size", "resize", "cache", "skip_bad", "label_mode", "targets"}
+    of_pixels = {"image_size", "resize", "interpolation", "cache"}
+    assert reader.options <= of_pixels | {"skip_bad", "label_mode", "targets"}
     given = {"root": tmp_path} if reader.needs_root else {}
     assert TrainOptions.for_dataset(name, **given).eval_split == reader.splits[0]
     if not reader.needs_root:

@@ -21,6 +21,7 @@ from pyg_agfn.training.run import make_run_folder, print_notes, train_method
 from pyg_agfn.training.run_audit import audit_run
 from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.training.validation import split_rows
+from pyg_agfn.training.weights import with_interpolation
 
 CLEANED = "cleaned_labels.csv"
 
@@ -30,7 +31,7 @@ def audit_new_run(options: TrainOptions, retrain: bool) -> None:
     console = make_console()
     make_fabric(options)  # a device that is not there is said before images are read
     (method,) = options.method
-    options = options.for_method(method)
+    options = with_interpolation(options.for_method(method))
     train, test = load_datasets(options)
     print_notes(console, train, test)
     folder = make_run_folder(options.out, f"{options.dataset}-{method}-audit")

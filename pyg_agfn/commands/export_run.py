@@ -84,7 +84,8 @@ def _images_of(run: Run, folder: Path) -> CheckImages:
     config, ignored = run.config, Ignored()
     files = find_images([folder], ignored)[:MOST_IMAGES]
     size = (config.height, config.width)
-    pixels = [decode(f, size, config.channels, config.resize, config.white) for f in files]
+    how = (size, config.channels, config.resize, config.white, config.interpolation)
+    pixels = [decode(file, *how) for file in files]
     return CheckImages(torch.from_numpy(np.stack(pixels)), f"images of {folder}")
 
 

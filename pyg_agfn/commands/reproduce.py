@@ -21,6 +21,10 @@ def main() -> int:
     """Runs what the command line asks for; returns 0, or 1 if a run failed."""
     arguments, given = parse_arguments()
     base = options_of(given, refuse=False)
+    if base.weights is not None:
+        from pyg_agfn.training.weights import with_interpolation  # imports torch
+
+        base = with_interpolation(base)
     if arguments.figure:
         for package in ("matplotlib", "bokeh"):
             require(package)

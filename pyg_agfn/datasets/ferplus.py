@@ -20,7 +20,7 @@ from pyg_agfn.datasets.ferplus_votes import (
 from pyg_agfn.datasets.image_cache import cached_array, cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
-from pyg_agfn.datasets.image_pixels import Pixels, Resize, check_resize
+from pyg_agfn.datasets.image_pixels import Interpolation, Pixels, Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import find_columns, is_file_name, read_rows
 from pyg_agfn.datasets.reader import register_dataset
@@ -52,6 +52,7 @@ class FERPlus(ImageDataset):
         resize: How images that are not square are brought to ``image_size``.
         targets: ``"votes"`` adds the distribution of each image's votes as ``soft_labels``
             (:func:`~pyg_agfn.datasets.ferplus_votes.vote_distribution`). ``"labels"``: none.
+        interpolation: How pixels between pixels are found where an image is resized.
 
     Raises:
         InputError: No such layout, a column that is missing, a class without an image.
@@ -68,6 +69,7 @@ class FERPlus(ImageDataset):
         skip_bad: bool = False,
         resize: Resize = "stretch",
         targets: Targets = "labels",
+        interpolation: Interpolation = "bicubic",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"FERPlus split must be one of {', '.join(FOLDERS)}, got {split!r}")
@@ -76,7 +78,7 @@ class FERPlus(ImageDataset):
             raise InputError(f"FERPlus label_mode must be one of {modes}, got {label_mode!r}")
         if targets not in get_args(Targets):
             raise InputError(f"FERPlus targets must be labels or votes, got {targets!r}")
-        check_resize(resize)
+        check_resize(resize, interpolation)
         root = as_path(root, "root")
         folder = root / FOLDERS[split]
         bad = BadData(skip_bad)
@@ -86,7 +88,15 @@ class FERPlus(ImageDataset):
             rows = _read_label_csv(path, bad)
             listed = _labelled(rows, label_mode, path, bad)
             paths = [folder / image.name for image in listed]
-            images = cached_images(paths, image_size, 1, cache_dir, unreadable, resize)
+            images = cached_images(
+                paths,
+                image_size,
+                1,
+                cache_dir,
+                unreadable,
+                resize,
+                interpolation=interpolation,
+            )
             files = [*paths]
             others = _images_of_other_splits(root, split)
             self.notes = survey_images(paths, cache_dir).notes(image_size, resize)
@@ -94,11 +104,13 @@ class FERPlus(ImageDataset):
             rows, others = _read_vote_csv(pair[1], split, bad)
             listed = _labelled(rows, label_mode, pair[1], bad)
             chosen = tuple(image.row for image in listed)
+            # Arrays of older versions, all of them bicubic, have no name for it.
+            other = (interpolation,) if image_size and interpolation != "bicubic" else ()
             images, unreadable = cached_array(
                 pair,
-                (image_size, split, chosen),
+                (image_size, split, chosen, *other),
                 len(listed),
-                lambda: _read_faces(*pair, frozenset(chosen), image_size),
+                lambda: _read_faces(*pair, frozenset(chosen), image_size, interpolation),
                 cache_dir,
             )
             files = [image.name for image in listed]
@@ -127,20 +139,23 @@ class FERPlus(ImageDataset):
 @register_dataset(
     "ferplus",
     splits=("valid", "test"),
-    options=("image_size", "resize", "cache", "skip_bad", "label_mode", "targets"),
+    options=("image_size", "resize", "interpolation", "cache", "skip_bad", "label_mode", "targets"),
 )
 def read_ferplus(
     split: Split,
     root: Path,
     image_size: int | None = None,
     resize: Resize = "stretch",
+    interpolation: Interpolation = "bicubic",
     cache: Path | None = None,
     skip_bad: bool = False,
     label_mode: LabelMode = "plurality",
     targets: Targets = "labels",
 ) -> FERPlus:
     """:class:`FERPlus` by the options of a run."""
-    return FERPlus(root, split, image_size, cache, label_mode, skip_bad, resize, targets)
+    return FERPlus(
+        root, split, image_size, cache, label_mode, skip_bad, resize, targets, interpolation
+    )
 
 
 def _images_of_other_splits(root: Path, split: Split) -> list[str]:
@@ -220,7 +235,11 @@ def _read_vote_csv(path: Path, split: Split, bad: BadData) -> tuple[list[_Votes]
 
 
 def _read_faces(
-    pixel_path: Path, vote_path: Path, chosen: frozenset[int], size: int | None
+    pixel_path: Path,
+    vote_path: Path,
+    chosen: frozenset[int],
+    size: int | None,
+    interpolation: Interpolation,
 ) -> Iterator[Pixels | str]:
     """Pixels of the images that these rows of ``fer2013new.csv`` label, or why there are none.
 
@@ -254,7 +273,7 @@ def _read_faces(
             yield (
                 f"{pixel_where}: pixels must be {SIDE * SIDE} numbers from 0 to 255"
                 if face is None
-                else resize_grey(face, size)[0]
+                else resize_grey(face, size, interpolation=interpolation)[0]
             )
     if (left := next(pixel_rows, None)) is not None:
         raise InputError(f"{vote_path}: ends before {pixel_path}, row {left.number}")

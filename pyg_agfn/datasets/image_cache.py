@@ -20,6 +20,7 @@ from pyg_agfn.datasets.image_file import decode, load_image, read_image
 from pyg_agfn.datasets.image_memory import THREADS, OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import (
     UNKNOWN_WHITE,
+    Interpolation,
     Pixels,
     Resize,
     UnreadableImageError,
@@ -63,6 +64,7 @@ def cached_images(
     unreadable: dict[int, str] | None = None,
     resize: Resize = "stretch",
     white: White = UNKNOWN_WHITE,
+    interpolation: Interpolation = "bicubic",
 ) -> Pixels:
     """All files as one read-only memory map, (n, C, H, W); decoded at the first call only.
 
@@ -76,16 +78,17 @@ def cached_images(
             array is without it then; at the next call such files are tried again, and no other.
         resize: How images of another shape are brought to ``size``.
         white: What is white in images of more than 8 bits.
+        interpolation: How pixels between pixels are found.
 
     Raises:
         InputError: Files cannot be read and ``unreadable`` is not given, the cache folder cannot
             be written, or there is not the memory for an image.
     """
-    check_resize(resize)
+    check_resize(resize, interpolation)
 
     def read(path: Path, shape: tuple[int, ...]) -> Pixels | str:
         try:
-            pixels = read_image(path, size, channels, resize, white)
+            pixels = read_image(path, size, channels, resize, white, interpolation)
         except UnreadableImageError as error:
             return str(error)
         if pixels.shape != shape:
@@ -109,7 +112,10 @@ def cached_images(
         shape = stored.images.shape[1:]
         return all(isinstance(read(files[i], shape), str) for i in stored.unreadable)
 
-    settings = (size, channels, resize if size is not None else None, *white)
+    how = resize if size is not None else None
+    settings: tuple[object, ...] = (size, channels, how, *white)
+    if size is not None and interpolation != "bicubic":  # arrays of older versions have no name
+        settings += (interpolation,)
     found = cached_array(files, settings, len(files), decoded, cache_dir, still_holds)
     bad = BadData(skip=unreadable is not None)
     for i, reason in found.unreadable.items():

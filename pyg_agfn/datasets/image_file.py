@@ -19,6 +19,7 @@ from pyg_agfn.datasets.image_memory import (
 )
 from pyg_agfn.datasets.image_pixels import (
     UNKNOWN_WHITE,
+    Interpolation,
     Pixels,
     Resize,
     Size,
@@ -42,11 +43,21 @@ class DeniedMemoryError(UnreadableImageError):
     """Memory was denied, though there is enough: threads held it, or the file asks for nonsense."""
 
 
-def resize_grey(images: Pixels, size: int | None, resize: Resize = "stretch") -> Pixels:
+def resize_grey(
+    images: Pixels,
+    size: int | None,
+    resize: Resize = "stretch",
+    interpolation: Interpolation = "bicubic",
+) -> Pixels:
     """Grey images in memory, (n, 1, H, W), brought to a square of ``size`` if given."""
     if size is None or images.shape[2:] == (size, size):
         return images
-    return np.stack([fit_image(Image.fromarray(image[0]), size, 1, resize) for image in images])
+    return np.stack(
+        [
+            fit_image(Image.fromarray(image[0]), size, 1, resize, interpolation=interpolation)
+            for image in images
+        ]
+    )
 
 
 @contextlib.contextmanager
@@ -151,6 +162,7 @@ def read_image(
     channels: int,
     resize: Resize = "stretch",
     white: White = UNKNOWN_WHITE,
+    interpolation: Interpolation = "bicubic",
 ) -> Pixels:
     """An image file as :func:`fit_image` gives it.
 
@@ -159,7 +171,10 @@ def read_image(
         OutOfMemoryError: The same.
     """
     return load_image(
-        path, size, channels, lambda image: fit_image(image, size, channels, resize, white)
+        path,
+        size,
+        channels,
+        lambda image: fit_image(image, size, channels, resize, white, interpolation),
     )
 
 
@@ -169,6 +184,7 @@ def decode(
     channels: int,
     resize: Resize = "stretch",
     white: White = UNKNOWN_WHITE,
+    interpolation: Interpolation = "bicubic",
 ) -> Pixels:
     """An image file as :func:`fit_image` gives it, for callers of one file.
 
@@ -177,6 +193,6 @@ def decode(
         OutOfMemoryError: There is not the memory for it.
     """
     try:
-        return read_image(path, size, channels, resize, white)
+        return read_image(path, size, channels, resize, white, interpolation)
     except UnreadableImageError as error:
         raise InputError(f"image {path}: {error}; fix or remove it") from None

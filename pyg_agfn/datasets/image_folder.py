@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
@@ -17,7 +16,7 @@ from pyg_agfn.datasets.image_listing import (
     is_image_name,
     list_images,
 )
-from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.datasets.image_pixels import Interpolation, Resize, check_resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
@@ -46,6 +45,7 @@ class ImageFolder(ImageDataset):
         skip_bad: Leave out images that cannot be read, and keep them in ``skipped``. The others
             are in the same split as with them.
         resize: How images that are not square are brought to ``image_size``.
+        interpolation: How pixels between pixels are found where an image is resized.
 
     Raises:
         InputError: No class folders, fewer than two, or other ones for testing; a class with no
@@ -63,10 +63,11 @@ class ImageFolder(ImageDataset):
         cache_dir: Path | None = None,
         skip_bad: bool = False,
         resize: Resize = "stretch",
+        interpolation: Interpolation = "bicubic",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"image folder's split must be train or test, got {split!r}")
-        check_resize(resize)
+        check_resize(resize, interpolation)
         root = as_path(root, "root")
         if not os.path.isdir(root):
             raise InputError(f"--root {root}: is no folder; expected one with a folder a class")
@@ -95,7 +96,14 @@ class ImageFolder(ImageDataset):
         survey = survey_images(everything, cache_dir)
         channels = 3 if survey.coloured else 1
         images = cached_images(
-            files, image_size, channels, cache_dir, unreadable, resize, survey.white
+            files,
+            image_size,
+            channels,
+            cache_dir,
+            unreadable,
+            resize,
+            survey.white,
+            interpolation,
         )
         readable = bad.without(listed, files, unreadable)
         bad.raise_if_any()
@@ -122,17 +130,18 @@ class ImageFolder(ImageDataset):
             self.notes.append(str(self.ignored))
 
 
-@register_dataset("folder", options=("image_size", "resize", "cache", "skip_bad"))
+@register_dataset("folder", options=("image_size", "resize", "interpolation", "cache", "skip_bad"))
 def read_folder(
     split: Split,
     root: Path,
     image_size: int | None = None,
     resize: Resize = "stretch",
+    interpolation: Interpolation = "bicubic",
     cache: Path | None = None,
     skip_bad: bool = False,
 ) -> ImageFolder:
     """:class:`ImageFolder` by the options of a run."""
-    return ImageFolder(root, split, image_size, cache, skip_bad, resize)
+    return ImageFolder(root, split, image_size, cache, skip_bad, resize, interpolation)
 
 
 class _Classes(NamedTuple):
@@ -238,6 +247,8 @@ def _split(labels: list[int], classes: list[str], root: Path) -> list[list[int]]
         )
     # A fifth, but at least one image of each class.
     size = max(round(0.2 * len(labels)), len(classes))
+    from sklearn.model_selection import train_test_split  # takes a second
+
     parts = train_test_split(range(len(labels)), test_size=size, stratify=labels, random_state=0)
     train, test = (sorted(part) for part in parts)
     # The rounding of the shares may leave a small class out: it is tested on its first image.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from pyg_agfn.choices import Interpolation as Interpolation
 from pyg_agfn.choices import Resize as Resize
 from pyg_agfn.errors import InputError
 
@@ -69,12 +70,16 @@ def is_grey(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La") or is_deep(mode)
 
 
-def check_resize(resize: str) -> None:
+def check_resize(resize: str, interpolation: str = "bicubic") -> None:
     """Raises:
-    InputError: It is none of :data:`Resize`.
+    InputError: One is none of :data:`Resize` or :data:`Interpolation`.
     """
-    if resize not in get_args(Resize):
-        raise InputError(f"--resize must be one of {', '.join(get_args(Resize))}, got {resize!r}")
+    for name, value, choices in (
+        ("resize", resize, get_args(Resize)),
+        ("interpolation", interpolation, get_args(Interpolation)),
+    ):
+        if value not in choices:
+            raise InputError(f"--{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def fit_image(
@@ -83,6 +88,7 @@ def fit_image(
     channels: int,
     resize: Resize = "stretch",
     white: White = UNKNOWN_WHITE,
+    interpolation: Interpolation = "bicubic",
 ) -> Pixels:
     """One image as uint8 (C, H, W): grey or RGB, turned as its EXIF block says, antialiased.
 
@@ -95,12 +101,13 @@ def fit_image(
         channels: 1 for grey, 3 for RGB.
         resize: How, if its shape is another.
         white: What is white in pixels of more than 8 bits.
+        interpolation: How pixels between pixels are found.
 
     Raises:
-        InputError: A size below one pixel, or an unknown ``resize``.
+        InputError: A size below one pixel, or an unknown ``resize`` or ``interpolation``.
         UnreadableImageError: What is white cannot be told, or Pillow reads such pixels wrongly.
     """
-    check_resize(resize)
+    check_resize(resize, interpolation)
     wide = _has_wide_channels(image)  # of the header: Pillow forgets it when it loads
     image.load()
     turn = _turn(image)
@@ -120,7 +127,7 @@ def fit_image(
         height, width = (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
             raise InputError(f"--image-size must be at least 1 pixel, got {min(height, width)}")
-        flat = _bring_to(flat, (width, height), resize)
+        flat = _bring_to(flat, (width, height), resize, _FILTERS[interpolation])
     pixels = np.asarray(flat, dtype=np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -157,7 +164,12 @@ def _exif_turn(image: Image.Image) -> Image.Transpose | None:
     return TURNS.get(value) if isinstance(value, int) else None
 
 
-def _bring_to(image: Image.Image, size: tuple[int, int], resize: Resize) -> Image.Image:
+_FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Interpolation)}
+
+
+def _bring_to(
+    image: Image.Image, size: tuple[int, int], resize: Resize, resampling: Image.Resampling
+) -> Image.Image:
     """A grey or RGB image of another size, (width, height)."""
     if image.size == size:
         return image
@@ -168,13 +180,13 @@ def _bring_to(image: Image.Image, size: tuple[int, int], resize: Resize) -> Imag
         left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
         image = image.crop((left, top, left + kept[0], top + kept[1]))
     if resize != "pad":
-        return image.resize(size, Image.Resampling.BICUBIC)
+        return image.resize(size, resampling)
     scale = min(wanted_width / width, wanted_height / height)
     # ImageOps.pad leaves nothing of an image whose shorter side rounds to no pixel.
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     framed = Image.new(image.mode, size)
     corner = ((wanted_width - inner[0]) // 2, (wanted_height - inner[1]) // 2)
-    framed.paste(image.resize(inner, Image.Resampling.BICUBIC), corner)
+    framed.paste(image.resize(inner, resampling), corner)
     return framed
 
 

@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-from torchvision.datasets.mnist import read_image_file, read_label_file
-
 from pyg_agfn.datasets.image_dataset import ImageDataset
 from pyg_agfn.datasets.image_file import resize_grey
-from pyg_agfn.datasets.image_pixels import Resize, check_resize
+from pyg_agfn.datasets.image_pixels import Interpolation, Resize, check_resize
 from pyg_agfn.datasets.reader import register_dataset
 from pyg_agfn.errors import InputError, as_path
 
@@ -24,6 +22,7 @@ class MNIST(ImageDataset):
         image_size: Side in pixels; 28 if not given.
         cache_dir: Not used: the files hold decoded pixels.
         resize: How images that are not square, as MNIST's are, are brought to ``image_size``.
+        interpolation: How pixels between pixels are found where an image is resized.
 
     Raises:
         InputError: The files are not there, or broken.
@@ -36,8 +35,12 @@ class MNIST(ImageDataset):
         image_size: int | None = None,
         cache_dir: Path | None = None,
         resize: Resize = "stretch",
+        interpolation: Interpolation = "bicubic",
     ) -> None:
-        check_resize(resize)
+        # torchvision takes seconds to import, also to every other data set.
+        from torchvision.datasets.mnist import read_image_file, read_label_file
+
+        check_resize(resize, interpolation)
         folder = as_path(root, "root") / "MNIST" / "raw"
         part = "train" if train else "t10k"
         files = [folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
@@ -62,14 +65,16 @@ class MNIST(ImageDataset):
                 "each; fetch MNIST's files again"
             )
         super().__init__(
-            resize_grey(data.numpy()[:, None], image_size, resize),
+            resize_grey(data.numpy()[:, None], image_size, resize, interpolation),
             targets.numpy(),
             [str(digit) for digit in range(10)],
             [f"{part}/{i:05d}" for i in range(len(data))],
         )
 
 
-@register_dataset("mnist", options=("image_size",))
-def read_mnist(split: str, root: Path, image_size: int | None = None) -> MNIST:
+@register_dataset("mnist", options=("image_size", "interpolation"))
+def read_mnist(
+    split: str, root: Path, image_size: int | None = None, interpolation: Interpolation = "bicubic"
+) -> MNIST:
     """:class:`MNIST` by the options of a run."""
-    return MNIST(root, split == "train", image_size)
+    return MNIST(root, split == "train", image_size, interpolation=interpolation)

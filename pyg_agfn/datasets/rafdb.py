@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pyg_agfn.datasets.bad_data import BadData, Listed
 from pyg_agfn.datasets.image_cache import cached_images
 from pyg_agfn.datasets.image_dataset import ImageDataset
-from pyg_agfn.datasets.image_pixels import Resize
+from pyg_agfn.datasets.image_pixels import Interpolation, Resize
 from pyg_agfn.datasets.image_survey import survey_images
 from pyg_agfn.datasets.lists import is_file_name, read_lines
 from pyg_agfn.datasets.reader import register_dataset
@@ -32,6 +32,7 @@ class RAFDB(ImageDataset):
         cache_dir: Folder for decoded images.
         skip_bad: Leave out bad rows and images, and keep them in ``skipped``.
         resize: How images that are not square are brought to ``image_size``.
+        interpolation: How pixels between pixels are found where an image is resized.
 
     Raises:
         InputError: No such layout, or a class without an image.
@@ -47,6 +48,7 @@ class RAFDB(ImageDataset):
         cache_dir: Path | None = None,
         skip_bad: bool = False,
         resize: Resize = "stretch",
+        interpolation: Interpolation = "bicubic",
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"RAF-DB split must be train or test, got {split!r}")
@@ -60,7 +62,9 @@ class RAFDB(ImageDataset):
         listed = _read_list(base / LIST, split, bad)
         files = [base / IMAGES / image.name for image in listed]
         unreadable: dict[int, str] = {}
-        images = cached_images(files, image_size, 3, cache_dir, unreadable, resize)
+        images = cached_images(
+            files, image_size, 3, cache_dir, unreadable, resize, interpolation=interpolation
+        )
         readable = bad.without(listed, files, unreadable)
         bad.raise_if_any()
         super().__init__(
@@ -74,17 +78,18 @@ class RAFDB(ImageDataset):
         self.notes = survey_images(files, cache_dir).notes(image_size, resize)
 
 
-@register_dataset("rafdb", options=("image_size", "resize", "cache", "skip_bad"))
+@register_dataset("rafdb", options=("image_size", "resize", "interpolation", "cache", "skip_bad"))
 def read_rafdb(
     split: Split,
     root: Path,
     image_size: int | None = None,
     resize: Resize = "stretch",
+    interpolation: Interpolation = "bicubic",
     cache: Path | None = None,
     skip_bad: bool = False,
 ) -> RAFDB:
     """:class:`RAFDB` by the options of a run."""
-    return RAFDB(root, split, image_size, cache, skip_bad, resize)
+    return RAFDB(root, split, image_size, cache, skip_bad, resize, interpolation)
 
 
 def _read_list(path: Path, split: Split, bad: BadData) -> list[Listed]:

@@ -17,7 +17,8 @@ class DatasetReader:
         splits: Images that can be measured on; the first is the default. Training's are ``train``.
         needs_root: Whether it is in files of the user's.
         options: Options of :class:`~pyg_agfn.training.TrainOptions` that it takes: of
-            ``image_size``, ``resize``, ``cache``, ``skip_bad``, ``label_mode`` and ``targets``.
+            ``image_size``, ``resize``, ``interpolation``, ``cache``, ``skip_bad``, ``label_mode``
+            and ``targets``.
         defaults: Its own defaults of training options.
     """
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.evaluation.protocols import HEADLINE, SORTED, EvaluationSettings, Protocol
@@ -131,6 +130,8 @@ def batch_leakage(outcomes: Mapping[str, Outcome]) -> float:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     r"""Share of images whose highest logit is the label's, :math:`(n, K)` and :math:`(n)`."""
+    from torchmetrics.functional.classification import multiclass_accuracy  # takes a second
+
     score = multiclass_accuracy(logits, labels.to(logits.device), logits.size(1), average="micro")
     return float(score)
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import binomtest, ttest_rel
-from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
-from torchmetrics.classification import MulticlassCalibrationError
 
 #: Images whose probabilities are held at once.
 ROWS = 1024
@@ -56,6 +53,10 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
     The means over classes leave out a class that no image has and none is classified as.
     """
     num_classes = logits.size(1)
+    # Imported where they are used, as each takes up to a second.
+    from sklearn.metrics import precision_recall_fscore_support
+    from torchmetrics.classification import MulticlassCalibrationError
+
     calibration = MulticlassCalibrationError(num_classes, n_bins=15)
     for part, of_part in zip(logits.split(ROWS), labels.split(ROWS), strict=True):
         calibration.update(part.softmax(1).cpu(), of_part.cpu())
@@ -83,6 +84,8 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95% Wilson score interval of a share."""
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -126,11 +129,15 @@ def paired_p_value(first: Tensor, second: Tensor) -> float:
     one, other = first.double().mean(0), second.double().mean(0)
     if torch.equal(one, other):
         return 1.0
+    from scipy.stats import ttest_rel
+
     return float(ttest_rel(one.numpy(), other.numpy()).pvalue)
 
 
 def _mcnemar(only_first: int, only_second: int) -> float:
     differing = only_first + only_second
+    from scipy.stats import binomtest
+
     return float(binomtest(only_first, differing).pvalue) if differing else 1.0
 
 

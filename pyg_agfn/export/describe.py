@@ -29,7 +29,12 @@ def describe(config: ModelConfig, precision: str, dataset: str | None) -> dict[s
         dataset: The name of the data set that it was trained on; None for the user's own.
     """
     preprocessing = Preprocessing(
-        config.channels, config.height, config.width, config.resize, config.white
+        config.channels,
+        config.height,
+        config.width,
+        config.resize,
+        config.interpolation,
+        config.white,
     )
     told = None if config.own_transforms else preprocessing.as_json()
     return {

@@ -96,7 +96,7 @@ def write_model_card(
     else:
         inputs = (
             f"An image of another size is brought to {config.height}x{config.width} by "
-            f"`{config.resize}`, bicubic, and scaled to -1..1; `predict_files` does this."
+            f"`{config.resize}`, {config.interpolation}, and scaled to -1..1; `predict_files` does this."
         )
     joined = METHODS[config.method].joins_images
     return CARD.format(

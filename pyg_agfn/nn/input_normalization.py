@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyg_agfn.choices import InputOrder
+from pyg_agfn.choices import InputOrder, Interpolation
 
 
 class InputConvention(NamedTuple):
@@ -18,6 +18,7 @@ class InputConvention(NamedTuple):
         order: Of the colours.
         channels: Of the images.
         side: Pixels of a side in the weights' own training.
+        interpolation: How the images of that training were resized.
     """
 
     mean: tuple[float, ...] | None = None
@@ -26,6 +27,7 @@ class InputConvention(NamedTuple):
     order: InputOrder | None = None
     channels: int | None = None
     side: int | None = None
+    interpolation: Interpolation | None = None
 
     @property
     def changes_pixels(self) -> bool:

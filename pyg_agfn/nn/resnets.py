@@ -7,7 +7,6 @@ begin with a 3x3 convolution of stride 1, as the small ones here do.
 from functools import partial
 from typing import Any, cast
 
-import torchvision
 from torch import nn
 
 from pyg_agfn.nn.tiny_maps import TinyMapConv2d
@@ -29,6 +28,8 @@ def resnet(name: str, in_channels: int = 3, **arguments: Any) -> nn.Module:
         - **input:** :math:`(N, C, H, W)`
         - **output:** :math:`(N, F)`, F in attribute ``num_features``
     """
+    import torchvision  # takes seconds, which other backbones need not wait for
+
     model: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
     if in_channels != 3:
         model.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)

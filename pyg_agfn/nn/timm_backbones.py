@@ -7,10 +7,11 @@ Names of a hub or of a folder (``hf-hub:``, ``local-dir:``) are none of its mode
 import functools
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
+from pyg_agfn.choices import Interpolation
 from pyg_agfn.extras import require
 from pyg_agfn.nn.input_normalization import InputConvention
 from pyg_agfn.nn.near_names import unknown_name
@@ -71,4 +72,18 @@ def pretrained(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, Inpu
         order="rgb",
         channels=config["input_size"][0],
         side=config["input_size"][-1],
+        interpolation=_interpolation(config),
     )
+
+
+def pretrained_interpolation(name: str) -> Interpolation | None:
+    """How the images of timm's own weights were resized, without fetching these."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    return None if config is None else _interpolation(config.to_dict())
+
+
+def _interpolation(config: Mapping[str, Any]) -> Interpolation | None:
+    found = config.get("interpolation")  # may be "random", and is missing in old configurations
+    return found if found in get_args(Interpolation) else None

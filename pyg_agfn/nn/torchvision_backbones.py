@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torchvision
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from pyg_agfn.choices import Interpolation
 from pyg_agfn.nn.input_normalization import InputConvention
 from pyg_agfn.nn.near_names import unknown_name
 
@@ -123,4 +124,12 @@ def pretrained(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, Inpu
         order="rgb",
         channels=3,
         side=transform.crop_size[0],
+        interpolation=pretrained_interpolation(name),
     )
+
+
+def pretrained_interpolation(name: str) -> Interpolation | None:
+    """How the images of torchvision's own weights were resized, without fetching these."""
+    weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+    found = weights.transforms().interpolation.value
+    return found if found in get_args(Interpolation) else None

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from torch import nn
 
 from pyg_agfn.backbone_args import Scalar, fault_in, refuse_reserved
-from pyg_agfn.choices import CUSTOM, MAX_PLUGINS, MAX_SIZE, SIDES, InputOrder
+from pyg_agfn.choices import CUSTOM, MAX_PLUGINS, MAX_SIZE, SIDES, InputOrder, Interpolation
 from pyg_agfn.datasets.image_pixels import WHITE_FLOATS, WHITE_INTEGERS, Resize, White
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn import BaselineClassifier, InputConvention, InputNormalization, build_backbone
@@ -23,6 +23,7 @@ FORMAT = 1
 #: Fields of ``model.json`` that older runs do not have.
 LATER = (
     "resize",
+    "interpolation",
     "white_integer",
     "white_float",
     "own_transforms",
@@ -54,7 +55,7 @@ class ModelConfig:
         samples: Graphs drawn of a mini-batch.
         alpha, beta: Initial parameters of the Poisson graph.
         threshold: Cosine above which ``threshold-gcn`` joins.
-        resize: How images of another shape were brought to this size.
+        resize, interpolation: How images of another shape were brought to this size.
         white_integer, white_float: What was white in images of more than 8 bits; null: there were
             none.
         own_transforms: Whether the images were made by transforms of the user's own, so that image
@@ -85,6 +86,7 @@ class ModelConfig:
     beta: float = 0.0
     threshold: float = 0.5
     resize: Resize = "stretch"
+    interpolation: Interpolation = "bicubic"
     white_integer: int | None = None
     white_float: int | None = None
     own_transforms: bool = False
@@ -210,6 +212,7 @@ def parse_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
         and len(set(classes)) == len(classes),
         "channels": content["channels"] in (1, 3) and is_size(content["channels"]),
         "resize": content["resize"] in get_args(Resize),
+        "interpolation": content["interpolation"] in get_args(Interpolation),
         "own_transforms": isinstance(content["own_transforms"], bool),
         "white_integer": _is_white(content["white_integer"], WHITE_INTEGERS),
         "white_float": _is_white(content["white_float"], WHITE_FLOATS),

@@ -15,8 +15,8 @@ from pyg_agfn.registry import BACKBONES, METHODS
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.defaults import dataset_defaults
+from pyg_agfn.training.match_weights import load_weights
 from pyg_agfn.training.options import TrainOptions
-from pyg_agfn.training.weights import load_weights
 from pyg_agfn.training.weights_file import StoredWeights
 from pyg_agfn.transforms import PoissonEdges
 
@@ -57,6 +57,7 @@ def describe_model(options: TrainOptions, method: str, data: TrainingData) -> Mo
         beta=options.beta,
         threshold=options.threshold,
         resize=options.resize,
+        interpolation=options.interpolation,
         white_integer=data.white.integer,
         white_float=data.white.floating,
         own_transforms=data.own_transforms,

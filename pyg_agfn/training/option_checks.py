@@ -82,8 +82,9 @@ def check_options(options: TrainOptions) -> None:
         "image_size",
         f"{SIDES[0]} to {SIDES[1]} pixels",
     )
-    if options.resize != "stretch" and options.image_size is None:
-        raise InputError(f"--resize {options.resize} needs --image-size, the side in pixels")
+    for name, usual in (("resize", "stretch"), ("interpolation", "bicubic")):
+        if (value := getattr(options, name)) != usual and options.image_size is None:
+            raise InputError(f"--{name} {value} needs --image-size, the side in pixels")
     check(options.train_size is None or options.train_size >= 2, "train_size", "at least 2 images")
     for name in ("warmup_epochs", "freeze_epochs"):
         check(getattr(options, name) < options.epochs, name, f"below --epochs {options.epochs}")

@@ -168,7 +168,10 @@ _REGISTERED = Use(
 #: every run, or depends on the machine alone (``--workers``, ``--cache`` of a full cache).
 USES: dict[str, tuple[Use, ...]] = {
     **dict.fromkeys(_READING, (_REGISTERED,)),
-    **{name: (_of_dataset(name),) for name in ("root", "cache", "resize", "label_mode", "targets")},
+    **{
+        name: (_of_dataset(name),)
+        for name in ("root", "cache", "resize", "interpolation", "label_mode", "targets")
+    },
     "noise_labels": (_OF_FILE,),
     "noise_kind": (_REGISTERED, _OF_NOISE),
     "skip_bad": (_SKIPPED,),

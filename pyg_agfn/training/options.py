@@ -17,6 +17,7 @@ from pyg_agfn.choices import (
     Descent,
     GraphGradient,
     InputOrder,
+    Interpolation,
     LabelMode,
     LabelSource,
     NoiseKind,
@@ -101,6 +102,11 @@ class TrainOptions(OptimizationOptions):
         "stretch",
         "how images that are not square become so: stretched; cut to the square in their centre; "
         "or whole, between black bars",
+        "data",
+    )
+    interpolation: Interpolation = option(
+        "bicubic",
+        "how images are resized; as the weights say if not given",
         "data",
     )
     augment: bool = option(True, "random crop, flip, small rotation and erasing", "data")

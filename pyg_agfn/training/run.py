@@ -19,6 +19,7 @@ from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.setup import make_fabric
 from pyg_agfn.training.trainer import Trainer
+from pyg_agfn.training.weights import with_interpolation
 
 
 def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any]]:
@@ -32,6 +33,7 @@ def train_methods(options: TrainOptions, console: Console) -> list[dict[str, Any
     fabric = make_fabric(options)  # a device that is not there is said before images are read
     if fabric.global_rank:
         console.quiet = True
+    options = with_interpolation(options)
     train, test = load_datasets(options)
     console.print(f"train {train}\ntest  {test}", soft_wrap=True)
     print_notes(console, train, test)

@@ -46,8 +46,9 @@ def load_run_data(
     size = (model.channels, model.height, model.width)
     if options.image_size is not None and size[1:] != (options.image_size, options.image_size):
         raise InputError(f"{config}: image_size is not the size in model.json")
-    if options.resize != model.resize:
-        raise InputError(f"{config}: resize is not that in model.json, {model.resize}")
+    for name in ("resize", "interpolation"):
+        if getattr(options, name) != (own := getattr(model, name)):
+            raise InputError(f"{config}: {name} is not that in model.json, {own}")
     train, test = load_datasets(options, measured.label_mode)
     for data in (train, test):
         if data.images.shape[1:] != size or data.classes != model.classes:

@@ -1,47 +1,26 @@
-"""Weights that a backbone begins with: found, matched by name and shape, and loaded.
+"""Weights that a backbone begins with, and what they expect of images.
 
-What they expect of images becomes options of the run (:func:`with_convention`).
+The latter becomes options of the run (:func:`with_convention`, :func:`with_interpolation`).
 """
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pyg_agfn.backbone_args import is_own_class, parse_args
+from pyg_agfn.choices import CUSTOM, Interpolation
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn import build_backbone
 from pyg_agfn.nn.own_backbone import build_own_backbone
 from pyg_agfn.nn.resnets import RESNETS
-from pyg_agfn.registry import BACKBONES
+from pyg_agfn.registry import BACKBONES, DATASETS
+from pyg_agfn.training.match_weights import match_names
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.weights_file import StoredWeights, open_weights_file, weights_of
 
-#: What stands before the names of a backbone that was a part of another model.
-PREFIXES = ("module.", "backbone.", "encoder.", "model.")
-#: Share of the backbone's tensors that has to match.
-LEAST_SHARE = 0.9
 DEFAULT = Path("default")
-
-
-@dataclass(frozen=True)
-class Match:
-    """Which tensors of a file are which of a backbone.
-
-    Attributes:
-        names: The file's by the backbone's, where the shapes are equal too.
-        differing: The same where they are not.
-        missing: The backbone's that the file lacks.
-        left_over: The file's that the backbone has not, such as its classifier.
-    """
-
-    names: dict[str, str]
-    differing: dict[str, str]
-    missing: list[str]
-    left_over: list[str]
 
 
 def open_weights(options: TrainOptions, module: nn.Module | None = None) -> StoredWeights:
@@ -64,7 +43,7 @@ def open_weights(options: TrainOptions, module: nn.Module | None = None) -> Stor
 def _default_weights(options: TrainOptions, module: nn.Module | None) -> StoredWeights:
     """Timm's or torchvision's own."""
     name = options.backbone
-    family, _, model_name = (f"torchvision/{name}" if name in RESNETS else name).partition("/")
+    family, model_name = _find_family(options)
     if module is not None or BACKBONES.family_of(f"{family}/{model_name}") is None:
         raise InputError(
             f"--weights default: there are none of {name}; choose timm/NAME or torchvision/NAME, "
@@ -84,6 +63,40 @@ def _default_weights(options: TrainOptions, module: nn.Module | None) -> StoredW
             "and give the file, --weights FILE"
         ) from None
     return weights_of(f"--weights default of {name}", model.state_dict(), convention)
+
+
+def _find_family(options: TrainOptions) -> tuple[str, str]:
+    """The library whose model the backbone is, or a name of none, and the model's name in it."""
+    name = options.backbone
+    family, _, model_name = (f"torchvision/{name}" if name in RESNETS else name).partition("/")
+    return family, model_name
+
+
+def with_interpolation(options: TrainOptions) -> TrainOptions:
+    """The options with the interpolation that their weights were trained with, if they say it.
+
+    Only what is said of the weights is read: the images come before the weights themselves. What
+    is wrong with these is reported when they are opened.
+    """
+    if options.weights is None or options.image_size is None or options.dataset == CUSTOM:
+        return options
+    takes_it = "interpolation" in DATASETS[options.dataset].options
+    if not takes_it or "interpolation" not in options.defaulted:
+        return options
+    found: Interpolation | None = None
+    if options.weights != DEFAULT:
+        if options.weights.suffix == ".safetensors":
+            found = open_weights_file(options.weights, 0).convention.interpolation
+    else:
+        family, model_name = _find_family(options)
+        if BACKBONES.family_of(f"{family}/{model_name}") is not None:
+            BACKBONES[f"{family}/{model_name}"]  # timm is there, and has it
+            if family == "timm":
+                from pyg_agfn.nn.timm_backbones import pretrained_interpolation
+            else:
+                from pyg_agfn.nn.torchvision_backbones import pretrained_interpolation
+            found = pretrained_interpolation(model_name)
+    return options if found is None else options.changed(interpolation=found)
 
 
 def _empty(options: TrainOptions, channels: int, module: nn.Module | None) -> dict[str, Tensor]:
@@ -172,6 +185,8 @@ def describe_convention(
         for name in ("range", "mean", "std", "order")
         if (value := getattr(options, f"input_{name}")) is not None
     ]
+    if options.image_size is not None and weights.convention.interpolation == options.interpolation:
+        says.append(f"interpolation {options.interpolation}")
     lines.append(
         f"{weights.name}: images by {', '.join(says)}"
         if says
@@ -187,103 +202,3 @@ def _shown(value: object) -> str:
     if not isinstance(value, tuple):
         return str(value)
     return " ".join(f"{number:g}" for number in value)
-
-
-def match_names(
-    stored: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]
-) -> Match:
-    """Which stored tensor is which of the backbone's.
-
-    A name is the backbone's as it is, or without one or more of :data:`PREFIXES` at its beginning;
-    the name with fewest of them taken off wins.
-    """
-    names: dict[str, str] = {}
-    taken_off: dict[str, int] = {}
-    left_over = []
-    for name in stored:
-        found = _without_prefixes(name, wanted)
-        if found is None:
-            left_over.append(name)
-            continue
-        ours, count = found
-        if ours in names and taken_off[ours] <= count:
-            left_over.append(name)
-            continue
-        if ours in names:
-            left_over.append(names[ours])
-        names[ours], taken_off[ours] = name, count
-    equal = {ours: theirs for ours, theirs in names.items() if stored[theirs] == wanted[ours]}
-    differing = {ours: theirs for ours, theirs in names.items() if ours not in equal}
-    missing = [name for name in wanted if name not in names]
-    return Match(equal, differing, missing, left_over)
-
-
-def _without_prefixes(name: str, wanted: Mapping[str, tuple[int, ...]]) -> tuple[str, int] | None:
-    """The backbone's name for a stored one, and how many prefixes were taken off."""
-    for count in range(len(name)):
-        if name in wanted:
-            return name, count
-        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
-        if prefix is None:
-            return None
-        name = name.removeprefix(prefix)
-    return None
-
-
-@torch.no_grad()
-def load_weights(backbone: nn.Module, weights: StoredWeights) -> str:
-    """Loads weights into a backbone; what has no match keeps its own.
-
-    The counters of batch normalization, which old files lack, are not counted.
-
-    Returns:
-        A line that says what matched.
-
-    Raises:
-        InputError: Fewer than :data:`LEAST_SHARE` of the backbone's tensors match in name and
-            shape, a tensor is not finite, or the weights are for another number of channels.
-    """
-    own = backbone.state_dict()
-    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    match = match_names(weights.shapes, wanted)
-    counted = [name for name in wanted if not name.endswith("num_batches_tracked")]
-    good = sum(name in match.names for name in counted)
-    rest = [
-        _listed(
-            "shapes differ", [_both(n, wanted[n], weights, t) for n, t in match.differing.items()]
-        ),
-        _listed("missing", [name for name in match.missing if name in set(counted)]),
-        _listed("left over", match.left_over),
-    ]
-    found = f"{good} of {len(counted)} tensors match"
-    line = "; ".join((f"{weights.name}: {found}", *filter(None, rest)))
-    if good < LEAST_SHARE * len(counted):
-        raise InputError(
-            f"{line}; {LEAST_SHARE:.0%} have to match: choose the --backbone or the "
-            "--backbone-arg that these weights are of"
-        )
-    for ours, theirs in match.differing.items():
-        have, need = weights.shapes[theirs], wanted[ours]
-        if len(have) == 4 and {have[1], need[1]} == {1, 3} and have[2:] == need[2:]:
-            raise InputError(
-                f"{line}; the weights are for images of {have[1]} channels, and the backbone has "
-                f"{need[1]}: give --input-channels {have[1]}"
-            )
-    for ours, theirs in match.names.items():
-        tensor = weights.read(theirs)
-        if not bool(tensor.isfinite().all()):
-            raise InputError(f"{weights.name}: {printable(theirs, 100)} is not finite")
-        own[ours].copy_(tensor)
-    return line
-
-
-def _both(name: str, wanted: tuple[int, ...], weights: StoredWeights, theirs: str) -> str:
-    return f"{name} is {list(weights.shapes[theirs])} where the backbone has {list(wanted)}"
-
-
-def _listed(what: str, names: list[str]) -> str:
-    """The first names of several, and how many there are."""
-    if not names:
-        return ""
-    first = ", ".join(printable(name, 120) for name in names[:3])
-    return f"{what}: {first}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -5,12 +5,13 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pyg_agfn.choices import Interpolation
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.nn.input_normalization import InputConvention
 from pyg_agfn.runs.files import check_header
@@ -148,8 +149,9 @@ def _state_dict(name: str, content: Any) -> dict[str, Tensor]:
 def _convention_of(name: str, metadata: Mapping[str, str]) -> InputConvention:
     """What the metadata of a safetensors file say of images: all or a part of a convention.
 
-    The names are ``mean``, ``std``, ``range``, ``order``, ``channels`` and ``side``, or the same
-    with ``input_`` before them; ``input_size`` is channels, height and width. Values are JSON.
+    The names are ``mean``, ``std``, ``range``, ``order``, ``channels``, ``side`` and
+    ``interpolation``, or the same with ``input_`` before them; ``input_size`` is channels, height
+    and width. Values are JSON.
     """
     found: dict[str, Any] = {}
     for field in InputConvention._fields:
@@ -170,6 +172,7 @@ def _convention_of(name: str, metadata: Mapping[str, str]) -> InputConvention:
         "range": found.get("range") in (None, 1, 255),
         "order": found.get("order") in (None, "rgb", "bgr"),
         "channels": found.get("channels") in (None, 1, 3),
+        "interpolation": found.get("interpolation") in (None, *get_args(Interpolation)),
         "side": found.get("side") is None or isinstance(found["side"], int),
     }
     for field, fits in good.items():

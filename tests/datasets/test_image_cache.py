@@ -67,6 +67,14 @@ def test_a_broken_cache_is_made_again(files, cache_dir, damage):
     assert np.array_equal(cached_images(files, None, 1), expected)
 
 
+def test_each_interpolation_has_an_array_of_its_own(files, cache_dir):
+    by_default = cached_images(files, 3, 1)
+    nearest = cached_images(files, 3, 1, interpolation="nearest")
+    assert not np.array_equal(by_default, nearest)
+    assert np.array_equal(cached_images(files, 3, 1, interpolation="bicubic"), by_default)
+    assert len(list(cache_dir.iterdir())) == 2
+
+
 def test_nothing_but_arrays_stays_in_the_cache(files, cache_dir):
     cached_images(files, None, 1)
     files[2].write_bytes(b"broken")

@@ -233,6 +233,21 @@ def test_a_line_of_pixels_stays_visible_between_bars():
     assert (padded.max(0) == [0, 0, 0, 255, 0, 0, 0, 0]).all()
 
 
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_pixels_between_pixels_are_found_as_asked_for(name, resize):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9), np.uint8)
+    filters = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}  # Pillow's numbers
+    expected = Image.fromarray(pixels).resize((5, 5), filters[name])
+    found = fit_image(Image.fromarray(pixels), 5, 1, resize, interpolation=name)
+    assert np.array_equal(found[0], expected)
+
+
+def test_unknown_interpolations_are_refused():
+    with pytest.raises(InputError, match="--interpolation must be one of nearest, bilinear, bicub"):
+        fit_image(Image.new("L", (4, 4)), 2, 1, interpolation="linear")
+
+
 def test_unknown_shapes_are_refused():
     with pytest.raises(InputError, match="--resize must be one of stretch, crop, pad"):
         fit_image(Image.new("L", (4, 4)), 2, 1, "squash")

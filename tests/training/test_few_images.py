@@ -133,7 +133,7 @@ def test_the_fitted_values_are_said_saved_and_repeated(photos, tmp_path, monkeyp
 
 
 def test_a_smaller_mnist_is_learned_whole(monkeypatch):
-    def few(root, train, image_size):
+    def few(root, train, image_size, interpolation):
         size = 40 if train else 20
         images = np.zeros((size, 1, 8, 8), np.uint8)
         return ImageDataset(images, np.arange(size) % 2, ["0", "1"], [str(i) for i in range(size)])

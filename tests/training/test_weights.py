@@ -3,21 +3,28 @@
 import json
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from killed_run import kill_after
 from own_data import Net, floats, trainer
+from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
+from small_run import small_run
 from torch import nn
 
+from pyg_agfn.datasets import Digits
 from pyg_agfn.errors import InputError
-from pyg_agfn.nn import InputConvention, build_backbone
+from pyg_agfn.nn import InputConvention, build_backbone, timm_backbones, torchvision_backbones
 from pyg_agfn.nn.input_normalization import NormalizedBackbone
+from pyg_agfn.prediction import predict
 from pyg_agfn.runs.folder import load_run
 from pyg_agfn.training import TrainingResult
-from pyg_agfn.training.weights import load_weights, match_names
+from pyg_agfn.training.match_weights import load_weights, match_names
+from pyg_agfn.training.run import train_methods
+from pyg_agfn.training.run_data import load_run_data
 from pyg_agfn.training.weights_file import weights_of
 
 
@@ -181,6 +188,44 @@ def test_metadata_of_the_file_are_the_default_and_options_stand_over_them(tiny, 
     )
 
 
+def test_images_are_resized_as_those_of_the_weights_were(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(build_backbone("small-cnn", 1).state_dict(), path, {"interpolation": "nearest"})
+    given = {"weights": path, "image_size": 6, "epochs": 1, "pretrain_epochs": 0}
+
+    def train(folder, **others):
+        options = small_run(tmp_path / folder, method=["baseline"], **given, **others)
+        console = Console(record=True, width=300)
+        train_methods(options, console)
+        (written,) = (tmp_path / folder).iterdir()
+        run = load_run(written)
+        return run, load_run_data(run)[2].images, console.export_text()
+
+    run, images, said = train("weights")
+    assert run.config.interpolation == "nearest"
+    assert np.array_equal(images, Digits(False, 6, interpolation="nearest").images)
+    assert "interpolation nearest" in said
+    picture = tmp_path / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9), np.uint8)).save(picture)
+    (predicted,) = predict(run, [picture])
+    resized = np.array(Image.open(picture).resize((6, 6), Image.Resampling.NEAREST))
+    assert torch.equal(predicted.image[0], torch.from_numpy(resized))
+
+    run, images, said = train("option", interpolation="bilinear")
+    assert run.config.interpolation == "bilinear"
+    assert np.array_equal(images, Digits(False, 6, interpolation="bilinear").images)
+    assert "interpolation" not in said
+
+
+def test_libraries_say_how_the_images_of_their_weights_were_resized():
+    assert torchvision_backbones.pretrained_interpolation("resnet18") == "bilinear"
+    assert torchvision_backbones.pretrained_interpolation("swin_t") == "bicubic"
+    pytest.importorskip("timm")
+    assert timm_backbones.pretrained_interpolation("mobilenetv1_100") == "bicubic"
+    assert timm_backbones.pretrained_interpolation("tf_efficientnet_b0.ns_jft_in1k") == "bicubic"
+    assert timm_backbones.pretrained_interpolation("resnet18.tv_in1k") == "bilinear"
+
+
 def test_weights_for_grey_images_stay_grey(tiny, tmp_path):
     save_file(build_backbone("face-cnn", 1).state_dict(), tmp_path / "w.safetensors")
     result = trainer("face-cnn", epochs=1, weights=tmp_path / "w.safetensors").fit(tiny)
@@ -289,8 +334,6 @@ def test_timms_default_weights_say_what_they_expect(tiny, monkeypatch):
 
 
 def test_a_color_image_has_no_use_for_grey_weights(tmp_path):
-    import numpy as np
-
     from pyg_agfn.datasets import ImageDataset
 
     save_file(build_backbone("face-cnn", 1).state_dict(), tmp_path / "w.safetensors")

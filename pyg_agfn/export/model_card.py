@@ -96,7 +96,8 @@ def write_model_card(
     else:
         inputs = (
             f"An image of another size is brought to {config.height}x{config.width} by "
-            f"`{config.resize}`, {config.interpolation}, and scaled to -1..1; `predict_files` does this."
+            f"`{config.resize}`, {config.interpolation}, and scaled to -1..1; `predict_files` does "
+            "this."
         )
     joined = METHODS[config.method].joins_images
     return CARD.format(
@@ -115,14 +116,16 @@ def write_model_card(
         figures=_figures(metrics, joined),
         training=_training(metrics, training),
         bank=BANK if joined else "",
-        license=license_note(dataset if known else None),
+        license=_text(license_note(dataset if known else None), 2000),
     )
 
 
 def _data(metrics: Mapping[str, Any], dataset: str | None) -> str:
-    named = f"the data set `{_text(dataset, 40)}`" if dataset else "images of the user's own"
+    named = (
+        f"images of the data set {_text(dataset, 40)}" if dataset else "images of the user's own"
+    )
     count, wrong = metrics.get("train_images"), metrics.get("noise")
-    lines = [f"Trained on {_number(count)} images of {named}."]
+    lines = [f"Trained on {_number(count)} {named}."]
     if isinstance(wrong, float) and wrong > 0:
         lines.append(f"{wrong:.1%} of the training labels are known to be wrong.")
     if isinstance(rate := metrics.get("noise_rate"), float):

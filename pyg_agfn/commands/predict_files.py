@@ -89,8 +89,15 @@ def open_run(arguments: Namespace) -> Source:
     """A run folder, in torch.
 
     Raises:
-        InputError: It cannot be read, or the device or the backbone does not fit.
+        InputError: It cannot be read, the device or backbone does not fit, or torch is missing.
     """
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        raise InputError(
+            f"--checkpoint {arguments.checkpoint}: a run folder needs torch, which is not "
+            "installed; a .onnx file of export.py does not"
+        ) from None
     from pyg_agfn.device import find_device
     from pyg_agfn.prediction import predict, refuse_own_transforms
     from pyg_agfn.runs.folder import load_run, refuse_idle_backbone

@@ -165,7 +165,7 @@ def check_target(path: Path, precision: Precision = "fp32", overwrite: bool = Fa
     if path.suffix == ".onnx":
         for package in ("onnx", "onnxscript", "onnxruntime"):
             require(package)
-        if not hasattr(torch.onnx, "ONNXProgram"):
+        if not formats.CAN_WRITE_ONNX:
             raise InputError("ONNX files need torch 2.5 or newer; a .pt2 does not")
     if not overwrite:
         refuse_existing([path], "--out")

@@ -1,6 +1,7 @@
 """A model as the bytes of an exported file."""
 
 import contextlib
+import inspect
 import io
 import json
 import logging
@@ -20,6 +21,8 @@ from pyg_agfn.extras import require
 
 #: Version of ONNX's operators.
 OPSET = 18
+#: Whether this torch writes an exported program as ONNX, which 2.5 was the first to do.
+CAN_WRITE_ONNX = "dynamo" in inspect.signature(torch.onnx.export).parameters
 #: Where a ``.pt2`` keeps what it says of itself.
 PT2_METADATA = "metadata.json"
 

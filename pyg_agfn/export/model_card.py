@@ -121,11 +121,9 @@ def write_model_card(
 
 
 def _data(metrics: Mapping[str, Any], dataset: str | None) -> str:
-    named = (
-        f"images of the data set {_text(dataset, 40)}" if dataset else "images of the user's own"
-    )
+    origin = f"of the data set {_text(dataset, 40)}" if dataset else "of the user's own"
     count, wrong = metrics.get("train_images"), metrics.get("noise")
-    lines = [f"Trained on {_number(count)} {named}."]
+    lines = [f"Trained on {_number(count)} images {origin}."]
     if isinstance(wrong, float) and wrong > 0:
         lines.append(f"{wrong:.1%} of the training labels are known to be wrong.")
     if isinstance(rate := metrics.get("noise_rate"), float):

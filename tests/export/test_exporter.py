@@ -13,11 +13,13 @@ from torch import nn
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.export import CheckImages, InferenceModel, export_model, exporter
-from pyg_agfn.export.formats import OPSET
+from pyg_agfn.export.formats import CAN_WRITE_ONNX, OPSET
 from pyg_agfn.exported_model import ExportedModel, to_float
 from pyg_agfn.nn import AGFNClassifier, ReferenceBank
 from pyg_agfn.registry import METHODS
 from pyg_agfn.runs.model_config import ModelConfig
+
+pytestmark = pytest.mark.skipif(not CAN_WRITE_ONNX, reason="this torch writes no such ONNX")
 
 #: Names of backbones, and the side of the images that they are tried on.
 BACKBONES = {
@@ -87,7 +89,7 @@ def test_a_file_says_what_it_is(graph, file):
     onnx.checker.check_model(proto, full_check=True)
     assert [o.version for o in proto.opset_import if o.domain == ""] == [OPSET]
     batch = proto.graph.input[0].type.tensor_type.shape.dim[0]
-    assert batch.dim_param and not batch.dim_value
+    assert batch.dim_param  # any size
     told = {entry.key: entry.value for entry in proto.metadata_props}
     assert json.loads(told["classes"]) == ["a", "b", "c"]
     assert (told["method"], told["backbone"], told["precision"]) == (
@@ -127,9 +129,7 @@ def test_exporting_changes_nothing_of_the_result(graph, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_lower_precision_is_smaller_and_says_how_it_agrees(
-    plain, tiny, tmp_path, precision, monkeypatch
-):
+def test_lower_precision_is_smaller_and_says_how_it_agrees(plain, tiny, tmp_path, precision):
     whole = plain.export(tmp_path / "fp32.onnx", tiny.images)
     images = CheckImages(tiny.images, "test images", tiny.true_labels)
     report = export_model(

@@ -181,7 +181,7 @@ def test_large_images_are_classified_a_few_at_once(trained, photos, monkeypatch)
     run = load_run(trained["agfn"])
     files = sorted((photos / "top").iterdir())
     together = list(predict(run, files))
-    monkeypatch.setattr("pyg_agfn.prediction.PIXELS", 12 * 12 * 3)
+    monkeypatch.setattr("pyg_agfn.image_predictions.PIXELS", 12 * 12 * 3)
     for one, other in zip(together, predict(run, files), strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyg_agfn.choices import MAX_SIZE, SIDES
-from pyg_agfn.datasets.image_file import decode
+from pyg_agfn.datasets.image_file import ImageBytes, decode
 from pyg_agfn.datasets.image_pixels import Pixels
 from pyg_agfn.errors import InputError, as_path, printable
 from pyg_agfn.extras import require
@@ -84,7 +84,7 @@ class ExportedModel:
             for name in ("method", "backbone", "version", "precision")
         )
 
-    def preprocess(self, file: Path) -> Pixels:
+    def preprocess(self, file: Path | ImageBytes) -> Pixels:
         """An image file as an input, uint8 (C, H, W).
 
         Raises:

@@ -6,7 +6,10 @@ from pathlib import Path
 #: Each model by its name.
 SHIPPED = {"digits": Path(__file__).parents[1] / "shipped" / "digits"}
 #: What ``--help`` says of an option that names a run.
-HELP = f"folder of a run, or a model that the package brings: {', '.join(SHIPPED)}"
+HELP = (
+    "folder of a run, a file that export.py wrote as .onnx, or a model that the package brings: "
+    f"{', '.join(SHIPPED)}"
+)
 
 
 def run_folder(text: str) -> Path:

@@ -8,6 +8,7 @@ __getattr__, __dir__ = lazy(
         "answerer": ["Answerer"],
         "app": ["make_app"],
         "batcher": ["Batcher"],
+        "exported_answerer": ["ExportedAnswerer"],
         "limits": ["ServeLimits"],
         "run_answerer": ["RunAnswerer"],
         "server": ["serve"],

@@ -10,7 +10,7 @@ from pyg_agfn.datasets.image_file import ImageBytes
 from pyg_agfn.datasets.image_pixels import Pixels
 
 if TYPE_CHECKING:
-    from pyg_agfn.prediction import Prediction
+    from pyg_agfn.image_predictions import Prediction
 
 
 class Answerer(Protocol):

@@ -24,7 +24,7 @@ from pyg_agfn.serving.uploads import read_images
 from pyg_agfn.serving.watch import FAILED, Watch
 
 if TYPE_CHECKING:
-    from pyg_agfn.prediction import Prediction
+    from pyg_agfn.image_predictions import Prediction
 
 #: Query parameters of ``/predict``, with their least and largest value.
 PARAMETERS = {"references": (0, MAX_REFERENCES), "top": (1, MAX_SIZE)}

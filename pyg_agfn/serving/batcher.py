@@ -14,7 +14,7 @@ from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.refusal import RefusedError
 
 if TYPE_CHECKING:
-    from pyg_agfn.prediction import Prediction
+    from pyg_agfn.image_predictions import Prediction
 
 
 @dataclass(eq=False)

@@ -16,7 +16,7 @@ from pyg_agfn.serving.refusal import RefusedError
 from pyg_agfn.serving.uploads import UploadBudget
 
 if TYPE_CHECKING:
-    from pyg_agfn.prediction import Prediction
+    from pyg_agfn.image_predictions import Prediction
 
 
 #: Most threads that decode images.

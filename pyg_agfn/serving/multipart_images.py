@@ -9,6 +9,8 @@ from pyg_agfn.errors import printable
 from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.refusal import RefusedError
 
+#: Most bytes of a form's boundary (RFC 2046).
+BOUNDARY_BYTES = 70
 #: Most bytes of a part's headers.
 HEADER_BYTES = 8192
 
@@ -35,24 +37,25 @@ class MultipartImages:
         self._name: str | None = None
         self._content = bytearray()
         self._header_bytes = 0
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
-        if not boundary:
-            raise RefusedError(400, "the content type has no boundary; let your client set it")
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": self._read_field,
-                    "on_header_value": self._read_value,
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._end_headers,
-                    "on_part_data": self._read,
-                    "on_part_end": self._end,
-                },
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not 1 <= len(boundary) <= BOUNDARY_BYTES:
+            raise RefusedError(
+                400,
+                f"the content type must have a boundary of at most {BOUNDARY_BYTES} bytes; let "
+                "your client set it",
             )
-        except FormParserError as error:
-            raise _broken(error) from None
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._read_field,
+                "on_header_value": self._read_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._read,
+                "on_part_end": self._end,
+            },
+        )
 
     def write(self, chunk: bytes) -> None:
         """Reads the next bytes of the body."""

@@ -54,10 +54,8 @@ def answer(sending: socket.socket) -> bytes:
     return received
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_when_the_requests_in_flight_are_answered(
     digits_run, pngs, tmp_path, number, code
 ):

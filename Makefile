@@ -8,7 +8,7 @@ LOWEST_PYTHON ?= $(shell for python in python3.10 python3.11; do \
 	$$python -c "" 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
 LOWEST := .venv-lowest
 
-.PHONY: train test test-slow test-lowest lint docs docs-links clean
+.PHONY: train test test-slow test-lowest shipped lint docs docs-links clean
 
 train: .venv/ready
 	$(BIN)/python scripts/train_pyg.py $(ARGS)
@@ -23,6 +23,13 @@ test-slow: .venv/ready
 # The same tests with every package at exactly the lowest version that pyproject.toml declares.
 test-lowest: $(LOWEST)/ready
 	$(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# Trains the model in pyg_agfn/shipped/digits again; its README.md says what it is.
+shipped: .venv/ready
+	$(BIN)/python scripts/train_pyg.py --dataset digits --method agfn-nlc --noise 0 --seed 0 \
+		--backbone-arg width=16 --feature-dim 64 --bank-size 512 --device cpu --out build/shipped
+	cd build/shipped/digits-agfn-nlc-noise0-seed0 && cp model.json model.safetensors bank.json \
+		bank.safetensors metrics.json ../../../pyg_agfn/shipped/digits/
 
 lint: .venv/ready
 	$(BIN)/ruff check .

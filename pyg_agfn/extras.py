@@ -9,6 +9,13 @@ OPTIONAL = {
     "matplotlib": ("pictures are drawn by matplotlib", "plots"),
     "bokeh": ("pages are written by bokeh", "plots"),
     "timm": ("backbones timm/NAME are built by timm", "timm"),
+    "fastapi": ("the server's routes are fastapi's", "serve"),
+    "prometheus_client": ("the server's metrics are written by prometheus-client", "serve"),
+    "python_multipart": ("uploads are read by python-multipart", "serve"),
+    "uvicorn": ("the server listens by uvicorn", "serve"),
+    "onnxruntime": ("exported models are run by onnxruntime", "serve"),
+    "onnx": ("models are written by onnx", "export"),
+    "onnxscript": ("models are written by onnxscript", "export"),
     "openTSNE": ("t-SNE of this many points is computed by openTSNE", "plots"),
 }
 

@@ -1,128 +1,21 @@
 """Predictions for image files, each with the training images that contributed to it."""
 
-import heapq
-import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyg_agfn.datasets.augmentation import to_float
 from pyg_agfn.datasets.image_file import decode
-from pyg_agfn.datasets.image_listing import ENDINGS, Ignored, list_images
-from pyg_agfn.datasets.image_memory import OutOfMemoryError
 from pyg_agfn.datasets.image_pixels import Pixels
-from pyg_agfn.errors import InputError, as_path
+from pyg_agfn.errors import InputError
+from pyg_agfn.image_predictions import Prediction as Prediction
+from pyg_agfn.image_predictions import Reference as Reference
+from pyg_agfn.image_predictions import find_images as find_images
+from pyg_agfn.image_predictions import fitting_batch_size, read_in_batches
 from pyg_agfn.nn import AGFNClassifier
 from pyg_agfn.runs.folder import Run
-
-#: Most pixels that are classified at once, so that memory does not grow with the image size.
-PIXELS = 1 << 20
-#: Most threads that decode files ahead of the model.
-THREADS = 4
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A training image that contributed to a prediction.
-
-    Attributes:
-        name: Its name in the data set.
-        label: The class of its label in training.
-        weight: Its share of the prediction. The shares of all references and of the image itself
-            add up to 1.
-        index: Its position in the run's bank.
-    """
-
-    name: str
-    label: str
-    weight: float
-    index: int
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction of a model for one image.
-
-    Attributes:
-        file: The image.
-        probabilities: By class, in the model's order; they add up to 1.
-        references: The training images of the largest weights, largest first. Empty for a model
-            without a graph.
-        own_weight: The image's own share of the prediction.
-        image: The pixels that the model classified, uint8 (C, H, W).
-    """
-
-    file: Path
-    probabilities: dict[str, float]
-    references: list[Reference]
-    own_weight: float
-    image: Tensor
-
-    @property
-    def top_two(self) -> list[tuple[str, float]]:
-        """The two likeliest classes with their probabilities, likeliest first."""
-        return self.top(2)
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """The likeliest classes with their probabilities, likeliest first."""
-        return heapq.nlargest(count, self.probabilities.items(), key=lambda item: item[1])
-
-    @property
-    def margin(self) -> float:
-        """The likeliest class's probability minus that of the second."""
-        (_, first), (_, second) = self.top_two
-        return first - second
-
-    def as_json(self, top: int | None = None) -> dict[str, object]:
-        """The prediction as ``predict.py --format json`` prints it.
-
-        Args:
-            top: Give the probabilities of this many classes only, the likeliest first.
-        """
-        return {
-            "file": str(self.file),
-            "probabilities": self.probabilities if top is None else dict(self.top(top)),
-            "top": [{"class": name, "probability": p} for name, p in self.top_two],
-            "margin": self.margin,
-            "own_weight": self.own_weight,
-            "references": [
-                {"name": r.name, "label": r.label, "weight": r.weight} for r in self.references
-            ],
-        }
-
-
-def find_images(paths: Iterable[Path], ignored: Ignored | None = None) -> list[Path]:
-    """The given files, and all images in the given folders in the order of their names.
-
-    Args:
-        paths: Files and folders.
-        ignored: Counts the files in the folders that are no images. They are left out.
-
-    Raises:
-        InputError: A path does not exist, or a folder has no image.
-    """
-    ignored = Ignored() if ignored is None else ignored
-    files: list[Path] = []
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        path = as_path(path, "path")
-        if os.path.isdir(path):  # unlike Path's own, no error for a name that is too long
-            found = list_images(path, ignored)
-            if not found:
-                left = f"; {ignored}" if ignored else ""
-                raise InputError(f"{path}: has no image ({' '.join(ENDINGS)}){left}")
-            files += found
-        elif os.path.exists(path):
-            files.append(path)
-        else:
-            raise InputError(f"{path}: there is no such file or folder")
-    return files
 
 
 def predict(
@@ -152,22 +45,16 @@ def predict(
         OutOfMemoryError: There is too little memory for an image.
     """
     refuse_own_transforms(run)
-    batch_size = _fitting(run, batch_size)
-    named: list[Path] = []
-    images: list[Pixels] = []
-    for file, pixels in _decoded(run, files, batch_size):
-        if isinstance(pixels, InputError):
-            if report is None:
-                raise pixels
-            report(str(pixels))
-            continue
-        named.append(file)
-        images.append(pixels)
-        if len(images) == batch_size:
-            yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
-            named, images = [], []
-    if images:
-        yield from classify(run, named, torch.from_numpy(np.stack(images)), num_references)
+    config = run.config
+    size = (config.height, config.width)
+
+    def read(file: Path) -> Pixels:
+        return decode(
+            file, size, config.channels, config.resize, config.white, config.interpolation
+        )
+
+    for named, images in read_in_batches(files, read, _fitting(run, batch_size), report):
+        yield from classify(run, named, torch.from_numpy(images), num_references)
 
 
 def refuse_own_transforms(run: Run) -> None:
@@ -223,35 +110,7 @@ def classify(
 
 
 def _fitting(run: Run, batch_size: int) -> int:
-    return max(1, min(batch_size, PIXELS // (run.config.height * run.config.width)))
-
-
-def _decoded(
-    run: Run, files: Iterable[Path], ahead: int
-) -> Iterator[tuple[Path, Pixels | InputError]]:
-    """Each file's pixels, or the reason why it has none; ``ahead`` files are read in advance."""
-    size, channels = (run.config.height, run.config.width), run.config.channels
-
-    def read(file: Path) -> tuple[Path, Pixels | InputError]:
-        try:
-            return file, decode(
-                file, size, channels, run.config.resize, run.config.white, run.config.interpolation
-            )
-        except OutOfMemoryError:  # the image is not bad
-            raise
-        except InputError as error:
-            return file, error
-
-    remaining = iter(files)
-    pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
-    try:
-        waiting = deque(pool.submit(read, file) for file in islice(remaining, ahead))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(read, file) for file in islice(remaining, 1))
-            yield done
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return fitting_batch_size(batch_size, run.config.height, run.config.width)
 
 
 def _largest_weights(

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from pyg_agfn.csv_text import csv_row, on_one_line
 from pyg_agfn.errors import printable
-from pyg_agfn.prediction import Prediction, Reference
+from pyg_agfn.image_predictions import Prediction, Reference
 
 #: Fewest columns in which a reference is readable.
 REFERENCE_WIDTH = 20

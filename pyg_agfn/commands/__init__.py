@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "train classifiers on labels that may be wrong, and compare them",
     "evaluate": "measure runs by every protocol",
     "predict": "classify images, and show the training images behind each answer",
+    "serve": "answer images over HTTP",
+    "export": "write a run as one file for other programs: ONNX, or a PyTorch program",
     "audit": "find the labels that are likely wrong, and what they should be",
     "plot": "draw how runs distribute the same images in feature space",
     "curves": "draw the learning curves of runs",

@@ -6,6 +6,7 @@ from pathlib import Path
 from pyg_agfn.choices import MAX_REFERENCES, MAX_SIZE, MOST_ROWS
 from pyg_agfn.cli import OneLineParser
 from pyg_agfn.plugins import add_backbone_option, add_plugin_option, import_plugins
+from pyg_agfn.runs.shipped import HELP, run_folder
 from pyg_agfn.visualization.picture_file import check_ending
 
 
@@ -22,7 +23,7 @@ def parse_arguments() -> Namespace:
     import_plugins()
     parser = OneLineParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("images", nargs="+", type=Path, help="image files, or folders of them")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of a run")
+    parser.add_argument("--checkpoint", type=run_folder, required=True, help=HELP)
     parser.add_argument(
         "--format",
         choices=("table", "csv", "json", "jsonl"),

@@ -4,16 +4,16 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyg_agfn.cli import warn
 from pyg_agfn.datasets.image_listing import Ignored
-from pyg_agfn.device import find_device
-from pyg_agfn.errors import InterruptedRunError
-from pyg_agfn.prediction import Prediction, find_images, predict, refuse_own_transforms
+from pyg_agfn.errors import InputError, InterruptedRunError
+from pyg_agfn.image_predictions import Prediction, find_images
 from pyg_agfn.prediction_output import (
     CsvWriter,
     JsonLinesWriter,
@@ -21,37 +21,44 @@ from pyg_agfn.prediction_output import (
     TableWriter,
     Writer,
 )
-from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
 from pyg_agfn.training.interruption import deferred_signals
+
+if TYPE_CHECKING:
+    from pyg_agfn.runs.folder import References
+
+
+class Source(NamedTuple):
+    """What answers.
+
+    Attributes:
+        classes: Names of its classes.
+        references: The training images that stand in for a batch; None where it has none.
+        predict: Called with files, and with what is told of those that cannot be read.
+    """
+
+    classes: Sequence[str]
+    references: "References | None"
+    predict: Callable[[Iterable[Path], Callable[[str], None]], Generator[Prediction, None, None]]
 
 
 def predict_files(arguments: Namespace) -> int:
     """Predicts what the command line asks for; returns 0, or 1 if an image could not be read."""
-    device = find_device(arguments.device)
+    exported = arguments.checkpoint.suffix in (".onnx", ".pt2")
+    source = (open_exported if exported else open_run)(arguments)
     ignored = Ignored()
     files = find_images(arguments.images, ignored)
     if ignored:
         warn(f"{ignored}")
-    run = load_run(arguments.checkpoint, arguments.backbone)
-    refuse_idle_backbone([arguments.checkpoint], arguments.backbone)
-    refuse_own_transforms(run)
-    run.model.to(device)
-    if run.references is not None:
-        run.references.bank.to(device)
-    count = 5 if arguments.references is None else arguments.references
     shown: list[Prediction] = []  # on the sheet
     broken: list[str] = []
     done = 0
     with (
         deferred_signals() as interruption,
-        closing(make_writer(arguments, files, run.config.classes)) as writer,
+        closing(make_writer(arguments, files, source.classes)) as writer,
         # Closed first, also when the reader of the output has gone: its threads end then.
         closing(
-            predict(
-                run,
-                takewhile(lambda file: interruption.received is None, files),
-                count,
-                report=broken.append,
+            source.predict(
+                takewhile(lambda file: interruption.received is None, files), broken.append
             )
         ) as predictions,
     ):
@@ -65,7 +72,7 @@ def predict_files(arguments: Namespace) -> int:
     if shown:
         from pyg_agfn.visualization.contact_sheet import plot_contact_sheet
 
-        plot_contact_sheet(shown, run.references, arguments.sheet)
+        plot_contact_sheet(shown, source.references, arguments.sheet)
     for line in broken:
         warn(f"skipped: {line}")
     if broken:
@@ -76,6 +83,67 @@ def predict_files(arguments: Namespace) -> int:
             128 + interruption.received,
         )
     return 1 if broken else 0
+
+
+def open_run(arguments: Namespace) -> Source:
+    """A run folder, in torch.
+
+    Raises:
+        InputError: It cannot be read, the device or backbone does not fit, or torch is missing.
+    """
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        raise InputError(
+            f"--checkpoint {arguments.checkpoint}: a run folder needs torch, which is not "
+            "installed; a .onnx file of export.py does not"
+        ) from None
+    from pyg_agfn.device import find_device
+    from pyg_agfn.prediction import predict, refuse_own_transforms
+    from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
+
+    device = find_device(arguments.device)
+    run = load_run(arguments.checkpoint, arguments.backbone)
+    refuse_idle_backbone([arguments.checkpoint], arguments.backbone)
+    refuse_own_transforms(run)
+    run.model.to(device)
+    if run.references is not None:
+        run.references.bank.to(device)
+    count = 5 if arguments.references is None else arguments.references
+    return Source(
+        run.config.classes,
+        run.references,
+        lambda files, report: predict(run, files, count, report=report),
+    )
+
+
+def open_exported(arguments: Namespace) -> Source:
+    """An exported file, in onnxruntime; torch is not needed.
+
+    Raises:
+        InputError: It cannot be read, or an option has no effect on it.
+    """
+    from pyg_agfn.exported_model import ExportedModel, find_providers
+
+    file = arguments.checkpoint
+    if file.suffix == ".pt2":
+        raise InputError(
+            f"--checkpoint {file}: is for torch.export.load; give the run's folder, or export it "
+            "as .onnx"
+        )
+    if arguments.backbone is not None:
+        raise InputError("--backbone has no effect on an exported model: leave it out")
+    model = ExportedModel(file, find_providers(arguments.device))
+    if model.preprocessing is None:
+        raise InputError(
+            f"{file}: transforms in Python made the images that it was trained on; classify "
+            "images by ExportedModel.predict_floats()"
+        )
+    if arguments.references:
+        warn("--references: an exported model does not know its training images; none are listed")
+    return Source(
+        model.classes, None, lambda files, report: model.predict_files(files, report=report)
+    )
 
 
 def make_writer(arguments: Namespace, files: Sequence[Path], classes: Sequence[str]) -> Writer:

@@ -1,9 +1,11 @@
 """An image file, whatever it holds, as pixels of one kind."""
 
 import contextlib
+import io
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +45,22 @@ class DeniedMemoryError(UnreadableImageError):
     """Memory was denied, though there is enough: threads held it, or the file asks for nonsense."""
 
 
+@dataclass(frozen=True)
+class ImageBytes:
+    """An image file in memory, such as an upload.
+
+    Attributes:
+        name: What it is called in messages; it is never opened.
+        content: The file's bytes.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def resize_grey(
     images: Pixels,
     size: int | None,
@@ -61,11 +79,13 @@ def resize_grey(
 
 
 @contextlib.contextmanager
-def open_image(path: Path, size: Size = None, channels: int = 3) -> Iterator[Image.Image]:
+def open_image(
+    path: Path | ImageBytes, size: Size = None, channels: int = 3
+) -> Iterator[Image.Image]:
     """The image of a file, of which the header only is read; pixels are when they are asked for.
 
     Args:
-        path: The file.
+        path: The file, or its bytes.
         size: What the image is to be brought to, for how much memory that takes.
         channels: 1 for grey, 3 for RGB, for the same.
 
@@ -74,20 +94,22 @@ def open_image(path: Path, size: Size = None, channels: int = 3) -> Iterator[Ima
             it is too large to be one.
         OutOfMemoryError: There is not enough memory; the image may be good.
     """
-    if not os.path.isfile(path):  # opening a pipe would wait for its other end
+    # Opening a pipe would wait for its other end.
+    if not isinstance(path, ImageBytes) and not os.path.isfile(path):
         there = os.path.lexists(path)
         raise UnreadableImageError("is no file" if there else "there is no such file")
     image: Image.Image | None = None
     sides = (size, size) if isinstance(size, int) else size
     needed = 0
     try:
-        count = os.path.getsize(path)
+        count = len(path.content) if isinstance(path, ImageBytes) else os.path.getsize(path)
         if not count:  # some of the system's own look so, and wait for ever when they are read
             raise ValueError("it is empty")
         if count > MOST_FILE_BYTES:
             raise ValueError(f"it is larger than {MOST_FILE_BYTES >> 20} MiB")
         with DECODING.take(count):
-            image = Image.open(path, formats=FORMATS)
+            opened = io.BytesIO(path.content) if isinstance(path, ImageBytes) else path
+            image = Image.open(opened, formats=FORMATS)
         # Up to twice its limit Pillow only warns, and threads share the warnings' filters.
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and image.width * image.height > limit:
@@ -124,7 +146,9 @@ def open_image(path: Path, size: Size = None, channels: int = 3) -> Iterator[Ima
             image.close()  # gives the pixels' memory back, which leaving `with image` does not
 
 
-def load_image(path: Path, size: Size, channels: int, use: Callable[[Image.Image], T]) -> T:
+def load_image(
+    path: Path | ImageBytes, size: Size, channels: int, use: Callable[[Image.Image], T]
+) -> T:
     """What ``use`` makes of a file's image; it may load the pixels, and must not keep them.
 
     Threads that load others wait, where all of them would take more than
@@ -157,7 +181,7 @@ def load_image(path: Path, size: Size, channels: int, use: Callable[[Image.Image
 
 
 def read_image(
-    path: Path,
+    path: Path | ImageBytes,
     size: Size,
     channels: int,
     resize: Resize = "stretch",
@@ -179,7 +203,7 @@ def read_image(
 
 
 def decode(
-    path: Path,
+    path: Path | ImageBytes,
     size: Size,
     channels: int,
     resize: Resize = "stretch",

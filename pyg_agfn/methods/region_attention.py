@@ -40,7 +40,7 @@ def crop_regions(images: Tensor) -> Tensor:
             [[right - left, 0.0, left + right - 1], [0.0, bottom - top, top + bottom - 1]]
         )
         grid = F.affine_grid(
-            theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
+            theta.expand(images.size(0), 2, 3), list(images.shape), align_corners=False
         )
         crops.append(F.grid_sample(images, grid, padding_mode="border", align_corners=False))
     return torch.cat(crops)
@@ -89,7 +89,7 @@ class RANClassifier(BaselineClassifier):
             - **input:** :math:`(N, C, H, W)`
             - **output:** :math:`(N, 2F)` and :math:`(1 + R, N)`
         """
-        x = self.backbone(crop_regions(images)).unflatten(0, (-1, len(images)))
+        x = self.backbone(crop_regions(images)).unflatten(0, (-1, images.size(0)))
         first = full_precision(self.self_attention(x)).sigmoid()
         content = (first * x).sum(0) / first.sum(0)
         pairs = torch.cat([x, content.expand_as(x)], dim=2)

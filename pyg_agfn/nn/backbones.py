@@ -13,24 +13,34 @@ from pyg_agfn.registry import BACKBONES, register_backbone
 class SmallCNN(nn.Sequential):
     r"""Four 3x3 convolutions for images of a few pixels, such as scikit-learn's 8x8 digits.
 
+    Args:
+        in_channels (int): 1 for grey images, 3 for colour. (default: :obj:`1`)
+        width (int): Channels of the first convolution; the last two have four times as many.
+            (default: :obj:`32`)
+
     Shapes:
         - **input:** :math:`(N, C, H, W)`, :math:`H, W \geq 4`
-        - **output:** :math:`(N, 128)`
+        - **output:** :math:`(N, 4 \cdot \text{width})`
+
+    Raises:
+        InputError: ``width`` is below 1.
     """
 
-    num_features = 128
+    def __init__(self, in_channels: int = 1, width: int = 32) -> None:
+        if width < 1:
+            raise InputError(f"small-cnn: width must be at least 1, got {width}")
+        self.num_features = 4 * width
 
-    def __init__(self, in_channels: int = 1) -> None:
         def block(fan_in: int, fan_out: int) -> list[nn.Module]:
             conv = nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)
             return [conv, nn.BatchNorm2d(fan_out), nn.ReLU(inplace=True)]
 
         super().__init__(
-            *block(in_channels, 32),
-            *block(32, 64),
+            *block(in_channels, width),
+            *block(width, 2 * width),
             nn.MaxPool2d(2),
-            *block(64, 128),
-            *block(128, self.num_features),
+            *block(2 * width, 4 * width),
+            *block(4 * width, 4 * width),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )

@@ -18,7 +18,7 @@ code, and it takes no more memory than its files and the limits below say (``SEC
 import copy
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class References:
 
     Attributes:
         bank: What answers.
-        images: uint8, (M, C, H, W).
+        images: uint8, (M, C, H, W); of a folder for a hub, which leaves them out, (0, C, H, W).
         labels: Their labels as training saw them, (M).
         names: What they are called.
     """
@@ -167,11 +167,37 @@ def load_run(folder: Path, backbone: nn.Module | str | None = None) -> Run:
         channels, arguments = config.backbone_channels, config.backbone_args
         own = config.backbone == CUSTOM
         backbone = build_own_backbone(backbone, channels, arguments) if own else None
+    model, _ = read_model(path, config, folder / "model.safetensors", backbone)
+    if not isinstance(model, AGFNClassifier):
+        return Run(folder, config, model, None)
+    return Run(folder, config, model, _read_references(folder, config, model))
+
+
+def read_model(
+    path: Path,
+    config: ModelConfig,
+    weights_file: Path,
+    backbone: nn.Module | None = None,
+    further: Mapping[str, TensorSpec] | None = None,
+) -> tuple[BaselineClassifier, dict[str, Tensor]]:
+    """A model with the weights of a file, in evaluation mode, and what the file holds beside them.
+
+    Args:
+        path: The file that says what the model is, for messages.
+        config: What it says.
+        weights_file: The weights.
+        backbone: The module, where it is no registered one.
+        further: Tensors of the file that are no weights.
+
+    Raises:
+        InputError: The model cannot be built, or the file holds other tensors.
+    """
     if backbone is not None:
         _name_features(path, config, backbone)
+    further = {} if further is None else further
     model = _build_empty(path, config, backbone)
     expected = {name: spec_of(tensor) for name, tensor in model.state_dict().items()}
-    weights = read_tensors(folder / "model.safetensors", expected)
+    found = read_tensors(weights_file, {**expected, **further})
     if backbone is None and BACKBONES.family_of(config.backbone) is None:
         model = model.to_empty(device="cpu")
     else:
@@ -179,11 +205,8 @@ def load_run(folder: Path, backbone: nn.Module | str | None = None) -> Run:
         _check_buffers(path, model)
         with torch.random.fork_rng(devices=[]):
             model = config.build(backbone).to("cpu")
-    model.load_state_dict(weights)
-    model.eval()
-    if not isinstance(model, AGFNClassifier):
-        return Run(folder, config, model, None)
-    return Run(folder, config, model, _read_references(folder, config, model))
+    model.load_state_dict({name: found[name] for name in expected})
+    return model.eval(), {name: found[name] for name in further}
 
 
 def refuse_idle_backbone(folders: Iterable[Path], backbone: str | None) -> None:

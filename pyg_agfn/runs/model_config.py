@@ -171,7 +171,24 @@ class ModelConfig:
 
 
 def read_config(path: Path) -> ModelConfig:
-    content = read_json(path, NAMES_LIMIT)
+    """What a ``model.json`` says.
+
+    Raises:
+        InputError: As :func:`parse_config`, or the file cannot be read.
+    """
+    return parse_config(path, read_json(path, NAMES_LIMIT))
+
+
+def parse_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
+    """The fields of a model as JSON has them.
+
+    Args:
+        path: The file that they are from, for messages.
+        content: The fields.
+
+    Raises:
+        InputError: A field is missing, unknown, or cannot be.
+    """
     if content.get("format") != FORMAT:
         found = repr(content.get("format"))
         raise InputError(

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pyg_agfn.choices import CUSTOM
@@ -99,6 +100,23 @@ def as_measured_data(
     data.soft_labels = None  # columns of other classes; only training learns them
     data.classes = tuple(classes)
     return data
+
+
+def check_images(images: object, image_shape: Sequence[int]) -> None:
+    """Refuses images in memory that are none, or of another shape than the model's.
+
+    Raises:
+        InputError: No tensor of ``uint8`` or floats, or another size or number of channels.
+    """
+    if not isinstance(images, Tensor):
+        raise InputError(f"images must be a tensor, got {printable(type(images).__name__)}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise InputError(f"images must be of uint8 or floats, got {images.dtype}")
+    if images.dim() != 4 or tuple(images.shape[1:]) != tuple(image_shape):
+        raise InputError(
+            f"images must be of shape [N, {', '.join(map(str, image_shape))}], got "
+            f"{list(images.shape)}"
+        )
 
 
 def check_learns(method: Method, train: TrainingData) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pyg_agfn.audit.label_audit import LabelAudit
 from pyg_agfn.choices import run_label
 from pyg_agfn.datasets.augmentation import to_float
-from pyg_agfn.errors import InputError, as_path, printable
+from pyg_agfn.errors import InputError, as_path
 from pyg_agfn.evaluation import Bank, EvaluationSettings, extract_features
 from pyg_agfn.evaluation.report import Report, make_report
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier
@@ -23,12 +23,15 @@ from pyg_agfn.runs.folder import Answers, References, Run, load_run, save_answer
 from pyg_agfn.runs.json_files import read_json, write_json
 from pyg_agfn.runs.model_config import ModelConfig
 from pyg_agfn.training.checkpoint import Epoch
-from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data
+from pyg_agfn.training.data import DataLike, TrainingData, as_measured_data, check_images
 from pyg_agfn.training.options import TrainOptions
 from pyg_agfn.training.precision import autocast
 from pyg_agfn.training.run_audit import audit_model
 from pyg_agfn.training.saved_options import load_options
 from pyg_agfn.training.training_dynamics import TrainingDynamics
+
+if TYPE_CHECKING:
+    from pyg_agfn.export.exporter import ExportReport, Precision
 
 
 @dataclass
@@ -75,16 +78,7 @@ class TrainingResult:
             InputError: No tensor of ``uint8`` or floats, or images of another size or number of
                 channels.
         """
-        size = list(self._image_shape)
-        if not isinstance(images, Tensor):
-            raise InputError(f"images must be a tensor, got {printable(type(images).__name__)}")
-        if images.dtype != torch.uint8 and not images.is_floating_point():
-            raise InputError(f"images must be of uint8 or floats, got {images.dtype}")
-        if images.dim() != 4 or list(images.shape[1:]) != size:
-            raise InputError(
-                f"images must be of shape [N, {', '.join(map(str, size))}], got "
-                f"{list(images.shape)}"
-            )
+        check_images(images, self._image_shape)
         self.model.eval()
         found = [torch.zeros(0, len(self.config.classes))]
         for part in images.split(256) if len(images) else ():
@@ -187,6 +181,11 @@ class TrainingResult:
         folder = as_path(folder, "folder")
         if (folder / "metrics.json").exists():
             raise InputError(f"{folder}: there is a finished run; choose another folder")
+        if self.references is not None and not len(self.references.images):
+            raise InputError(
+                f"{folder}: a model of from_pretrained() lacks the bank's images, which a run "
+                "folder has: use save_pretrained()"
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -195,6 +194,64 @@ class TrainingResult:
             self.options.save(folder / "config.json")
         self.write(folder)
         return folder
+
+    def export(
+        self,
+        path: Path | str,
+        images: Tensor | None = None,
+        *,
+        precision: Precision = "fp32",
+        overwrite: bool = False,
+    ) -> ExportReport:
+        """Writes the model as one file for other programs, ``.onnx`` or ``.pt2`` by the ending.
+
+        Args:
+            path: The file.
+            images: What it is compared with PyTorch on; those of the bank if not given, or random
+                pixels where there is none.
+            precision: Of the backbone's weights; ``fp16`` and ``int8`` are for ``.onnx``.
+            overwrite: Replace an existing file.
+
+        Raises:
+            InputError: As :func:`pyg_agfn.export.export_model`.
+        """
+        from pyg_agfn.export.results import export_result
+
+        if images is not None:
+            check_images(images, self._image_shape)
+        return export_result(self, path, images, precision, overwrite)
+
+    def save_pretrained(self, folder: Path | str, overwrite: bool = False) -> Path:
+        """Writes ``config.json``, ``model.safetensors`` and a model card, as hubs expect them.
+
+        Pixels and names of training images are left out.
+
+        Raises:
+            InputError: The files exist, or cannot be written.
+        """
+        from pyg_agfn.export.results import save_result
+
+        return save_result(self, folder, overwrite)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, backbone: nn.Module | str | None = None
+    ) -> TrainingResult:
+        """Reads what :meth:`save_pretrained` wrote. No code of the folder is run.
+
+        Args:
+            folder: On this machine; nothing is fetched.
+            backbone: As for :meth:`load`.
+
+        Raises:
+            InputError: A file is missing, broken, or does not fit the others.
+        """
+        from pyg_agfn.export.pretrained import load_pretrained
+
+        found = load_pretrained(folder, backbone)
+        # In training's layout, in which sums are rounded as they were.
+        found.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(found.config, found.model, found.references, None, found.metrics)
 
     def write(self, folder: Path) -> None:
         """Model, bank, answers and, last, the metrics: where they are, the run is finished."""

@@ -63,9 +63,11 @@ def unit_rows(x: Tensor) -> Tensor:
         return x  # a row of no numbers is a zero row
     # A power of two rounds nothing, and a factor changes neither direction nor gradient.
     largest = x.detach().abs().amax(-1, keepdim=True)
-    x = torch.ldexp(x, -torch.frexp(largest).exponent.clamp(-100, 100))
-    # The norm of a zero row has no second derivative, so it is never computed.
     is_zero = largest == 0
+    # The exponent by a logarithm, as ONNX has no frexp: one off at a power of two is as good.
+    exponent = largest.masked_fill(is_zero, 1.0).log2().floor() + 1
+    x = torch.ldexp(x, -exponent.clamp(-100, 100))
+    # The norm of a zero row has no second derivative, so it is never computed.
     norm = x.masked_fill(is_zero, 1.0).norm(dim=-1, keepdim=True)
     return x / norm.masked_fill(is_zero, 1.0)
 

@@ -2,22 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from pyg_agfn.choices import MOST_ROWS as MOST_ROWS
-from pyg_agfn.prediction import Prediction
-from pyg_agfn.runs.folder import References
+from pyg_agfn.datasets.image_pixels import Pixels
+from pyg_agfn.image_predictions import Prediction
 from pyg_agfn.visualization.fonts import drawn_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyg_agfn.runs.folder import References
 
 #: References of an image on a sheet, at most.
 MOST_REFERENCES = 40
 
 
 def plot_contact_sheet(
-    predictions: Sequence[Prediction], references: References | None, path: Path
+    predictions: Sequence[Prediction], references: "References | None", path: Path
 ) -> None:
     """Draws a row for each image: the image, its two likeliest classes, and its references.
 
@@ -43,7 +49,7 @@ def plot_contact_sheet(
             lines = [f"{shown(name, 40)}  {p:.0%}" for name, p in prediction.top_two]
             lines.append(f"margin  {prediction.margin:.0%}")
             row[1].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
-            if references is None:
+            if references is None or not len(references.images):  # left out of a hub's folder
                 continue
             for axes, reference in zip(row[2:], prediction.references, strict=False):
                 title = f"{shown(reference.label, 40)}\n{reference.weight:.1%}"
@@ -51,7 +57,7 @@ def plot_contact_sheet(
         figure.savefig(path, dpi=120)
 
 
-def _show(axes: Axes, image: Tensor, title: str) -> None:
-    pixels = image.permute(1, 2, 0).numpy()
+def _show(axes: Axes, image: "Tensor | Pixels", title: str) -> None:
+    pixels = np.asarray(image).transpose(1, 2, 0)
     axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
     axes.set_title(title, fontsize=8)

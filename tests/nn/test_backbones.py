@@ -22,6 +22,7 @@ def test_backbones_yield_their_features(name, channels):
 def test_arguments_reach_the_constructor():
     assert build_backbone("resnet18", 3, {"width_per_group": 64}).conv1.out_channels == 64
     assert build_backbone("face-cnn", 1, {"negative_slope": 0.2})[3].negative_slope == 0.2
+    assert build_backbone("small-cnn", 1, {"width": 8}).num_features == 32
     gamma = build_backbone("resnet34-small", 1, {"zero_init_residual": True}).layer1[0].bn2.weight
     assert not gamma.any()
 
@@ -33,6 +34,11 @@ def test_an_unknown_argument_is_one_line(name):
     line = f"--backbone {name} with --backbone-arg layers=3 cannot be built: TypeError: "
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
+
+
+def test_a_network_without_channels_is_refused():
+    with pytest.raises(InputError, match="width must be at least 1, got 0"):
+        build_backbone("small-cnn", 1, {"width": 0})
 
 
 def test_a_reserved_argument_is_refused_before_anything_is_built():

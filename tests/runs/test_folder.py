@@ -128,7 +128,7 @@ def edit(path: Path, **changes) -> None:
         ({"backbone_args": {"depth": 10**9}}, "backbone_args cannot be"),
         ({"backbone_args": {"a": {}}}, "backbone_args cannot be"),
         ({"backbone_args": {"checkpoint_path": "/x"}}, "checkpoint_path: cannot be given"),
-        ({"backbone_args": {"width": 3}}, "--backbone-arg width=3 cannot be built: TypeError"),
+        ({"backbone_args": {"depth": 3}}, "--backbone-arg depth=3 cannot be built: TypeError"),
         ({"input_channels": 2}, "input_channels cannot be 2"),
         ({"input_mean": [1, 2]}, r"input_mean cannot be \[1, 2\]"),
         ({"input_mean": "1"}, "input_mean cannot be '1'"),

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from pyg_agfn.datasets import Digits
 from pyg_agfn.errors import InputError
 from pyg_agfn.prediction import predict
 from pyg_agfn.prediction_output import CsvWriter, JsonLinesWriter, JsonWriter
@@ -180,7 +181,7 @@ def test_large_images_are_classified_a_few_at_once(trained, photos, monkeypatch)
     run = load_run(trained["agfn"])
     files = sorted((photos / "top").iterdir())
     together = list(predict(run, files))
-    monkeypatch.setattr("pyg_agfn.prediction.PIXELS", 12 * 12 * 3)
+    monkeypatch.setattr("pyg_agfn.image_predictions.PIXELS", 12 * 12 * 3)
     for one, other in zip(together, predict(run, files), strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
@@ -246,3 +247,13 @@ def test_want_of_memory_ends_in_one_line(script, trained, photos, monkeypatch):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "0.png: decoding it takes up to 1 MiB of memory, and there is less" in line
+
+
+def test_a_model_of_the_package_is_there_without_training(script, tmp_path):
+    image = Digits(train=False).images[0, 0]
+    Image.fromarray(np.asarray(image)).save(tmp_path / "one.png")
+    (entry,) = predicted(
+        script("predict.py", "--checkpoint", "digits", "one.png", "--format", "json")
+    )
+    assert entry["top"][0]["class"] == str(int(Digits(train=False).labels[0]))
+    assert len(entry["references"]) == 5

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(not CAN_WRITE_ONNX, reason="this torch writes no
 #: a few pixels only.
 BACKBONES = {"resnet18": 32, "face-cnn": 48, "timm/convnext_atto": 32}
 #: One method of each class of models.
-MODEL_CLASSES = {getattr(METHODS[name], "model_class", name): name for name in METHODS}
-MODEL_CLASSES |= {"threshold": "threshold-gcn", "graph": "agfn-nlc"}
+MODEL_CLASSES = {METHODS[name].model_class: name for name in reversed([*METHODS])}
+GRAPHS = ("threshold-gcn", "agfn-nlc")
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_no_notice_of_an_exporter_is_heard(plain, tiny, tmp_path, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", dict.fromkeys(MODEL_CLASSES.values()))
+@pytest.mark.parametrize("method", [*MODEL_CLASSES.values(), *GRAPHS])
 def test_every_class_of_models_is_exported(method, tmp_path):
     config = config_of(method, "small-cnn", 12)
     model = built(config)

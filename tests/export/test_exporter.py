@@ -21,16 +21,12 @@ from pyg_agfn.runs.model_config import ModelConfig
 
 pytestmark = pytest.mark.skipif(not CAN_WRITE_ONNX, reason="this torch writes no such ONNX")
 
-#: Names of backbones, and the side of the images that they are tried on.
-BACKBONES = {
-    "resnet18": 48,
-    "resnet18-small": 16,
-    "face-cnn": 48,
-    "timm/mobilenetv3_small_050": 64,
-    "timm/convnext_atto": 64,
-    "torchvision/efficientnet_b0": 64,
-    "torchvision/shufflenet_v2_x0_5": 64,
-}
+#: Names of backbones, and the side of the images that they are tried on. The maps of resnet18 have
+#: a few pixels only.
+BACKBONES = {"resnet18": 32, "face-cnn": 48, "timm/convnext_atto": 32}
+#: One method of each class of models.
+MODEL_CLASSES = {METHODS[name].model_class: name for name in reversed([*METHODS])}
+GRAPHS = ("threshold-gcn", "agfn-nlc")
 
 
 @pytest.fixture(scope="module")
@@ -229,18 +225,16 @@ def test_no_notice_of_an_exporter_is_heard(plain, tiny, tmp_path, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_exported(method, tmp_path):
+@pytest.mark.parametrize("method", [*MODEL_CLASSES.values(), *GRAPHS])
+def test_every_class_of_models_is_exported(method, tmp_path):
     config = config_of(method, "small-cnn", 12)
     model = built(config)
-    for ending in ("onnx", "pt2"):
-        report = export_model(model, config, tmp_path / f"model.{ending}")
-        assert report.largest_difference < 1e-5
+    export_model(model, config, tmp_path / "model.onnx")
     images = torch.randint(0, 256, (5, 1, 12, 12), dtype=torch.uint8).numpy()
     found = ExportedModel(tmp_path / "model.onnx").predict(images)
     with torch.no_grad():
-        np.testing.assert_allclose(found, model(torch.from_numpy(to_float(images))), atol=1e-5)
-    assert np.ptp(found, axis=0).max() > 1e-3
+        np.testing.assert_allclose(found, model(torch.from_numpy(to_float(images))), atol=1e-6)
+    assert np.ptp(found, axis=0).max() > 5e-5
 
 
 @pytest.mark.slow
@@ -253,7 +247,7 @@ def test_backbones_are_exported(backbone, tmp_path):
 
 
 @pytest.mark.slow
-def test_maps_of_a_few_pixels_are_exported_for_grey_images_of_three_channels(tmp_path):
+def test_grey_images_of_three_channels_are_exported(tmp_path):
     config = config_of("agfn-nlc", "resnet18", 32, input_channels=3, input_range=255)
-    for name in ("model.onnx", "model.pt2"):
-        assert export_model(built(config), config, tmp_path / name).largest_difference < 1e-5
+    report = export_model(built(config), config, tmp_path / "model.pt2")
+    assert report.largest_difference < 1e-5

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from pyg_agfn.cli import make_console
 from pyg_agfn.output_files import check_output_file, check_output_folder, refuse_existing
+from pyg_agfn.reproduction.grid import TARGETS
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import Subset, measure_subset, read_subsets, run_grid
@@ -29,12 +30,15 @@ def run_target(
     results = ResultsFile(arguments.results or base.out / "results.jsonl")
     console = make_console()
     subsets = check_first(arguments, base, results, console)
+    if note := TARGETS[arguments.target].note or arguments.on_cpu:
+        sized = note if isinstance(note, str) else "sized for a CPU, as there is no GPU"
+        console.print(f"{arguments.target}: {sized}", soft_wrap=True, highlight=False)
     with same_command_resumes():
         failed = run_grid(cells, base.out, results, console)
     for subset in subsets:
         measure_subset(cells, subset, results)
     if arguments.figure in (None, 4):
-        print(render(arguments.target, results.records(), base.dataset))
+        print(render(arguments.target, results.records(), base.dataset, arguments.given))
     if arguments.figure:
         from pyg_agfn.reproduction.figures import draw_figure
 

@@ -119,7 +119,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 
         target = grid.TARGETS["figure-3"]
         monkeypatch.setitem(target.varied, "batch_size", (32, 128))
-        monkeypatch.setitem(grid._BACKBONES, "backbone", ("small-cnn", "resnet18"))
+        monkeypatch.setitem(grid.BACKBONES, "backbone", ("small-cnn", "resnet18"))
     result = script("reproduce.py", "--figure", figure, *SMALL, "--pictures", "pictures")
     assert result.returncode == 0, result.stderr
     base = tmp_path / "pictures" / f"figure{figure}_digits"
@@ -140,7 +140,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "one of the arguments --table --figure --sweep --ablation is required"),
+        ([], "one of the arguments --table --figure --sweep --ablation --suite is required"),
         (["--sweep", "0.1"], "--sweep 0.1: needs two learning rates or more"),
         (["--sweep", "0.1", "0.1"], "--sweep 0.1: needs two learning rates or more"),
         (["--sweep", "0.1", "x"], "argument --sweep: invalid float value: 'x'"),
@@ -156,6 +156,18 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         (["--ablation", "--label-source=given"], "--label-source: ablation sets it itself"),
         (["--sweep", "--recipe", "good"], "--recipe good: this option is gone; choose --method"),
         (["--table", "6"], "invalid choice"),
+        (["--suite", "faces"], "invalid choice"),
+        (["--suite", "digits", "--table", "1"], "not allowed with argument"),
+        (["--suite", "digits", "--dataset", "mnist"], "--dataset: --suite digits is of digits"),
+        (["--suite", "digits", "--noise", "0.1"], "--noise: digits sets it itself"),
+        (["--suite", "digits", "--noise-rates", "1"], "--noise-rates 1: must be at least 0"),
+        (["--suite", "digits", "--noise-files", "x"], "--noise-files: digits has no lists"),
+        (["--suite", "mnist"], "--dataset mnist needs --root"),
+        (["--suite", "ferplus-face", "--root", "x"], "--suite ferplus-face needs --weights FILE"),
+        (["--suite", "cifar10n", "--root", "x"], "--suite cifar10n needs --noise-files with its"),
+        (["--suite", "cifar10n", "--root", "x", "--noise-files", "y.txt"], "y.txt: there is no"),
+        (["--suite", "cifar10n", "--noise-files", "clean", "clean"], "clean: another list has"),
+        (["--suite", "cifar10n", "--noise-files", "clean", "--noise", "0.1"], "--noise: cifar"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "2", "--noise", "0.3"], "--noise: table-2 sets it itself"),
         (["--table", "2", "--noise-rates", "1"], "--noise-rates 1: must be above 0 and below 1"),
@@ -270,6 +282,12 @@ def test_what_is_no_results_file_is_one_line(script, tmp_path, kind, complaint):
         ([os.devnull, "--table", "1"], "is no file"),
         (["empty", "--table", "3"], "reproduce.py --table 3 --dataset ferplus --root DATA --list"),
         (["empty", "--sweep"], "no finished run of sweep on ferplus: run scripts/reproduce.py"),
+        (["empty"], "--ablation and --suite is required, or --into"),
+        (["empty", "--table", "1", "--into", "x.md"], "is required, or --into"),
+        (["empty", "--into", "x.md"], "--into x.md: cannot be read"),
+        (["empty", "--into", "empty"], "empty: nothing to render"),
+        (["empty", "--suite", "mnist"], "reproduce.py --suite mnist --root DATA"),
+        (["empty", "--suite", "mnist", "--dataset", "digits"], "--suite mnist is of mnist"),
         (["empty", "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
         (["empty", "--table", "1", "--dataset", "faces"], "invalid choice: 'faces'"),
     ],

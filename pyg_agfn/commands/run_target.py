@@ -8,6 +8,7 @@ from rich.console import Console
 from pyg_agfn.cli import make_console
 from pyg_agfn.output_files import check_output_file, check_output_folder, refuse_existing
 from pyg_agfn.reproduction.grid import TARGETS
+from pyg_agfn.reproduction.other_splits import measure_split
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
 from pyg_agfn.reproduction.run_grid import Subset, measure_subset, read_subsets, run_grid
@@ -37,6 +38,9 @@ def run_target(
         failed = run_grid(cells, base.out, results, console)
     for subset in subsets:
         measure_subset(cells, subset, results)
+    for split in TARGETS[arguments.target].splits:
+        if split != base.eval_split:
+            measure_split(cells, split, base.out, results)
     if arguments.figure in (None, 4):
         print(render(arguments.target, results.records(), base.dataset, arguments.given))
     if arguments.figure:

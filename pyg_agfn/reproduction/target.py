@@ -28,6 +28,7 @@ class Target:
         on_cpu: What these are on a CPU, in their place.
         of_method: By the name of a method what its runs have in their place.
         needs: The options that only the user can give.
+        splits: The splits that its runs are measured on beside the one of ``eval_split``.
         note: What the user should know of its size.
     """
 
@@ -41,6 +42,7 @@ class Target:
     on_cpu: dict[str, Any] = dataclasses.field(default_factory=dict)
     of_method: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     note: str = ""
 
     def shows(self, found: dict[str, Any]) -> bool:

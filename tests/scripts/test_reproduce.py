@@ -5,8 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.reproduction.results_file import ResultsFile
@@ -35,6 +37,55 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     rendered = script("render_results.py", results, "--table", 2, "--dataset", "digits")
     assert rendered.returncode == 0
     assert rendered.stdout.strip() == table.strip()
+
+
+def test_a_suite_is_run_rendered_and_put_into_a_document(script, tmp_path):
+    small = ["--suite", "digits", "--seeds", "0", "--quick", "--noise-rates", "0.2"]
+    small += ["--method", "baseline", "agfn-nlc", "--feature-dim", "16"]
+    first = script("reproduce.py", *small)
+    assert first.returncode == 0, first.stderr
+    assert "digits: sized for a CPU: 1,347 training images, a small network" in first.stdout
+    table = first.stdout[first.stdout.index("scikit-learn's digits. **try-out") :]
+    assert " --suite digits --seeds 0 --quick --feature-dim 16 --noise-rates 0.2\n" in table
+    assert "| method | last five epochs | mean class accuracy | last epoch |" in table
+    again = script("reproduce.py", *small)
+    assert again.stdout.count(": has a result") == 2
+    assert table in again.stdout
+
+    results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
+    page = tmp_path / "page.md"
+    end = "<!-- end of what is rendered -->"
+    page.write_text(f"# Page\n<!-- rendered by: --suite digits -->\n{end}\n")
+    rendered = script("render_results.py", results, "--into", page)
+    assert rendered.returncode == 0, rendered.stderr
+    assert rendered.stdout == f"{page}: rendered\n"
+    mark = "<!-- rendered by: --suite digits -->"
+    assert page.read_text() == f"# Page\n{mark}\n\n{table.strip()}\n\n{end}\n"
+    assert script("render_results.py", results, "--into", page).stdout.endswith("is as it was\n")
+
+
+def test_labels_of_people_are_a_condition_of_the_suite(script, tmp_path):
+    """A folder in the layout of CIFAR-10, and a list that calls every second bird a frog."""
+    rng, lines = np.random.default_rng(0), []
+    for part, n in (("train", 64), ("test", 8)):
+        for name in ("bird", "frog"):
+            (tmp_path / "cifar" / part / name).mkdir(parents=True)
+            for i in range(n):
+                path = tmp_path / "cifar" / part / name / f"{i:04}.png"
+                Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
+                lines.append(f"train/{name}/{i:04}.png {'frog' if i % 2 else name}")
+    (tmp_path / "worst.txt").write_text("\n".join(lines[:128]))
+    given = ["--root", tmp_path / "cifar", "--noise-files", "clean", tmp_path / "worst.txt"]
+    small = ["--seeds", "0", "--quick", "--method", "baseline", "--batch-size", "16"]
+    result = script("reproduce.py", "--suite", "cifar10n", *given, *small, "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    assert "cifar10n: sized for a CPU, as there is no GPU" in result.stdout
+    assert "**No wrong labels added**" in result.stdout
+    assert "**Labels of worst.txt**" in result.stdout
+    records = ResultsFile(tmp_path / "runs" / "reproduce-quick" / "results.jsonl").records()
+    assert [record["settings"]["noise_file"] for record in records] == [None, "worst.txt"]
+    assert [record["metrics"]["noise"] for record in records] == [0.0, 0.25]
+    assert records[0]["settings"]["backbone"] == "small-cnn"
 
 
 def test_a_default_that_is_given_is_heard(script, tmp_path):

@@ -174,8 +174,6 @@ def read_noise_files(
     for path, name in zip(lists, names, strict=True):
         if names.count(name) > 1:
             parser.error(f"--noise-files {path or 'clean'}: another list has this name; rename one")
-        if path is not None and not path.is_file():
-            parser.error(f"--noise-files {path}: there is no such file")
     return lists
 
 

@@ -79,7 +79,7 @@ def test_labels_of_people_are_a_condition_of_the_suite(script, tmp_path):
     small = ["--seeds", "0", "--quick", "--method", "baseline", "--batch-size", "16"]
     result = script("reproduce.py", "--suite", "cifar10n", *given, *small, "--device", "cpu")
     assert result.returncode == 0, result.stderr
-    assert "cifar10n: sized for a CPU, as there is no GPU" in result.stdout
+    assert "cifar10n: sized for a CPU, as there is no GPU: --backbone small-cnn" in result.stdout
     assert "**No wrong labels added**" in result.stdout
     assert "**Labels of worst.txt**" in result.stdout
     records = ResultsFile(tmp_path / "runs" / "reproduce-quick" / "results.jsonl").records()

@@ -1,18 +1,22 @@
 """Prints a table of the paper or of a suite from a file of results, as Markdown."""
 
+from __future__ import annotations
+
 import argparse
 import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pyg_agfn.cli import OneLineParser, warn
 from pyg_agfn.errors import InputError
 from pyg_agfn.registry import DATASETS
 from pyg_agfn.reproduction.grid import TARGETS, target_name
-from pyg_agfn.reproduction.results_file import Record, ResultsFile
 from pyg_agfn.reproduction.suites import SUITES
+
+if TYPE_CHECKING:
+    from pyg_agfn.reproduction.results_file import Record
 
 
 def main() -> int:
@@ -35,6 +39,9 @@ def main() -> int:
         )
     if not arguments.results.exists():
         raise InputError(f"{arguments.results}: there is no such file")
+    from pyg_agfn.reproduction.marked_tables import fill_document
+    from pyg_agfn.reproduction.results_file import ResultsFile
+
     results = ResultsFile(arguments.results)
     if passed_over := results.check_records():
         warn(passed_over)
@@ -42,8 +49,6 @@ def main() -> int:
     if arguments.into is None:
         print(_table(arguments, records), end="")
         return 0
-    from pyg_agfn.reproduction.marked_tables import fill_document
-
     for document in arguments.into:
         changed = fill_document(document, partial(render_marked, records=records))
         print(f"{document}: {'rendered' if changed else 'is as it was'}")

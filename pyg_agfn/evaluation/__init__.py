@@ -8,6 +8,7 @@ from pyg_agfn.evaluation.outcomes import (
     batch_leakage,
     evaluate,
     evaluate_protocols,
+    mean_class_accuracy,
     standard_protocols,
 )
 from pyg_agfn.evaluation.protocols import (
@@ -49,6 +50,7 @@ __all__ = [
     "extract_features",
     "joins_images",
     "label_issue_scores",
+    "mean_class_accuracy",
     "memorized_share",
     "paired_p_value",
     "score",

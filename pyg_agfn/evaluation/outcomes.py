@@ -136,6 +136,16 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float(score)
 
 
+def mean_class_accuracy(logits: Tensor, labels: Tensor) -> float:
+    r"""Mean of the classes' own accuracies, :math:`(n, K)` and :math:`(n)`.
+
+    A class that no image has and none is classified as is left out, as in
+    :func:`~pyg_agfn.evaluation.score`.
+    """
+    score = multiclass_accuracy(logits, labels.to(logits.device), logits.size(1), average="macro")
+    return float(score)
+
+
 def _check_logits(
     protocol: Protocol, logits: object, images: int, model: BaselineClassifier
 ) -> None:

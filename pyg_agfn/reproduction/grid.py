@@ -1,129 +1,31 @@
-"""The runs that make a table or a figure of the paper."""
+"""The runs that make a table, a figure or a suite, and how a run is told from others."""
 
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from pyg_agfn.registry import DATASETS, METHODS
+from pyg_agfn.reproduction.paper_targets import BACKBONES, PAPER_TARGETS
+from pyg_agfn.reproduction.suites import SUITES
+from pyg_agfn.reproduction.target import NLC, Target
 from pyg_agfn.training import TrainOptions
 from pyg_agfn.training.options import PLACES
 from pyg_agfn.training.renamed_options import PAPER_SETTINGS, translate
 
-WITH_AND_WITHOUT = ("baseline", "agfn")
-#: The method whose parts the ablation leaves out one by one.
-NLC = "agfn-nlc"
-#: What a table compares where the user names no methods, beside those of plugins: the rows of the
-#: documents. Every other method is had by its name.
-COMPARED = (
-    "baseline",
-    "label-smoothing",
-    "gce",
-    "center-loss",
-    "scn",
-    "eac",
-    "threshold-gcn",
-    "agfn",
-    NLC,
-)
+#: Tables, figures and suites by their names.
+TARGETS: dict[str, Target] = {**PAPER_TARGETS, **SUITES}
 
 
-@dataclass(frozen=True)
-class Target:
-    """A table or a figure.
-
-    Attributes:
-        title: What it shows.
-        varied: The options that differ between its runs, and their values in turn; ``None``
-            stands for the value that the user chose.
-        methods: What it can compare; any method if empty.
-        variants: Or, by its name, what differs in each of its runs.
-        dataset: Its data set where the user names none.
-        any_of: The options of ``varied`` that may be had at other values too.
-    """
-
-    title: str
-    varied: dict[str, tuple[Any, ...]]
-    methods: tuple[str, ...] = ()
-    variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    dataset: str = "ferplus"
-    any_of: frozenset[str] = frozenset()
-
-    def shows(self, found: dict[str, Any]) -> bool:
-        """Whether a run belongs to it, by the options that it varies."""
-        if "noise" in self.any_of and not found.get("noise"):
-            return False
-        own = set(self.varied) - self.any_of
-        return all(found.get(name) in self.varied[name] for name in own)
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """The methods that it can compare."""
-        return self.methods or tuple(METHODS)
-
-    @property
-    def sets(self) -> set[str]:
-        """The options that it sets itself."""
-        changed = {name for variant in self.variants.values() for name in variant}
-        return {*self.varied, *changed}
-
-
-#: ``agfn-nlc``, it without each of its parts, and other settings of them.
-ABLATION: dict[str, dict[str, Any]] = {
-    "all parts": {},
-    "α, β fixed": {"lr_graph": 0.0},
-    "α, β from 1 and 0": {"alpha": 1.0, "beta": 0.0},
-    "no teacher": {"teacher_decay": 0.0},
-    "label source: teacher and neighbours": {"label_source": "both"},
-    "label source: teacher": {"label_source": "teacher"},
-    "no memory": {"label_source": "teacher", "memory_size": 0},
-    "any number of labels corrected": {"max_share": 1.0},
-    "labels as given": {"label_source": "given"},
-    "classifier with graph": {"classifier_inputs": "graph"},
-    "classifier with and without graph": {"classifier_inputs": "both"},
-    "memory of 512": {"memory_size": 512},
-    "batches of 32": {"batch_size": 32},
-    "classifier with graph, S = 4": {"classifier_inputs": "graph", "samples": 4},
-    "squared error (Eq. 7)": {"loss": "squared-error"},
-    # 256 only: a bank that holds all images leaves no choice of members.
-    "bank of the 256 images that agree most with their neighbours": {
-        "bank_choice": "agreement",
-        "bank_size": 256,
-    },
-}
-
-_CLEAN = {"noise": (0.0,)}
-_BACKBONES = {"noise": (0.0,), "backbone": ("resnet18", "resnet34", "resnet152")}
-
-TARGETS = {
-    "table-1": Target("no wrong labels added", _CLEAN),
-    "table-2": Target(
-        "10% and 20% wrong labels", {"noise": (0.1, 0.2)}, any_of=frozenset({"noise"})
-    ),
-    "table-3": Target("occluded faces", _CLEAN),
-    "table-4": Target("turned faces", _CLEAN),
-    "table-5": Target("deeper backbones, with and without AGFN", _BACKBONES, WITH_AND_WITHOUT),
-    "figure-1": Target("features, 20% wrong labels", {"noise": (0.2,)}, WITH_AND_WITHOUT),
-    "figure-3": Target(
-        "batch sizes and backbones",
-        {"noise": (0.0,), "batch_size": (4, 8, 16, 32, 64, 128, 256, 512)},
-        WITH_AND_WITHOUT,
-    ),
-    "figure-4": Target("MNIST, 10% wrong labels", {"noise": (0.1,)}, dataset="mnist"),
-    "figure-5": Target("ambiguous images", _CLEAN, WITH_AND_WITHOUT),
-    "sweep": Target(
-        "each method at its best learning rate", {"lr": (0.02, 0.05, 0.1)}, any_of=frozenset({"lr"})
-    ),
-    "ablation": Target(f"the parts of {NLC}", {}, (NLC,), ABLATION, dataset="digits"),
-}
-
-
-def target_name(table: int | None, figure: int | None, sweep: bool) -> str:
-    """The key in :data:`TARGETS` of a table, a figure or the sweep; without any, the ablation's."""
+def target_name(
+    table: int | None, figure: int | None, sweep: bool, suite: str | None = None
+) -> str:
+    """The key in :data:`TARGETS` of what is asked for; the ablation's if nothing is."""
+    if suite:
+        return suite
     if table:
         return f"table-{table}"
     if figure:
@@ -136,11 +38,13 @@ def grid(
     base: TrainOptions,
     rows: Sequence[str],
     seeds: Sequence[int],
-    chosen_values: dict[str, Sequence[float]] | None = None,
+    chosen_values: dict[str, Sequence[Any]] | None = None,
+    given: Collection[str] = (),
 ) -> list[TrainOptions]:
-    """The runs of a table or figure, each of one row; those of the first seed come first.
+    """The runs of a table, figure or suite, each of one row; those of the first seed come first.
 
-    Of what the table varies, ``chosen_values`` take the place of the table's where they are given.
+    Of what it varies, ``chosen_values`` take the place of its own where they are given. What a
+    suite sets for one method gives way to the options that the user has given.
     """
     wanted = TARGETS[target]
     chosen = [row for row in wanted.rows if row in rows]
@@ -149,11 +53,20 @@ def grid(
     for name, values in varied.items():
         settings = [{**setting, name: value} for setting in settings for value in values]
     if target == "figure-3":  # its right side shows Table 5
-        settings += [{"noise": 0.0, "backbone": name} for name in _BACKBONES["backbone"][1:]]
+        settings += [{"noise": 0.0, "backbone": name} for name in BACKBONES["backbone"][1:]]
     if wanted.variants:
         settings = list(wanted.variants.values())
     return [
-        _of_method(base, row, {**setting, "seed": seed, "noise_file": None})
+        _of_method(
+            base,
+            row,
+            {
+                "noise_file": None,
+                **{k: v for k, v in wanted.of_method.get(row, {}).items() if k not in given},
+                **setting,
+                "seed": seed,
+            },
+        )
         for seed in seeds
         for setting in settings
         for row in chosen
@@ -204,10 +117,20 @@ def is_quick(found: dict[str, Any]) -> bool:
     )
 
 
+#: Options that name a file. A run is told from others by the file's name, wherever it is.
+FILES = ("noise_file", "weights")
+
+
 def settings(options: TrainOptions) -> dict[str, Any]:
     """The options that define a run, as JSON has them: all but places, device and workers."""
     every = json.loads(json.dumps(dataclasses.asdict(options), default=str))
-    return {name: value for name, value in every.items() if name not in PLACES}
+    return _named({name: value for name, value in every.items() if name not in PLACES})
+
+
+def _named(found: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the names of files in the place of their paths."""
+    files = {name: Path(found[name]).name for name in FILES if found.get(name)}
+    return {**found, **files}
 
 
 def same_settings(recorded: object, options: TrainOptions) -> bool:
@@ -236,7 +159,7 @@ def known_settings(recorded: dict[str, Any], dataset: str) -> dict[str, Any]:
     method = str(found["method"][0])
     parts = PAPER_SETTINGS if method == NLC and _is_former(recorded) else {}
     own = {name: value for name, value in found.items() if name not in _idle(method)}
-    return {**default_settings(dataset, method), **parts, **own}
+    return {**default_settings(dataset, method), **parts, **_named(own)}
 
 
 def _is_former(recorded: dict[str, Any]) -> bool:
@@ -282,8 +205,14 @@ def cell_name(options: TrainOptions) -> str:
     (method,) = options.method
     found = settings(options)
     chosen = {**chosen_settings(found), "method": found["method"]}
+    noise = "list" if options.noise_file else f"{options.noise:g}"
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
     return (
-        f"{options.dataset}-{method}-{options.backbone}-noise{options.noise:g}"
+        f"{options.dataset}-{method}-{_file_name(options.backbone)}-noise{noise}"
         f"-batch{options.batch_size}-seed{options.seed}-{digest[:8]}"
     )
+
+
+def _file_name(backbone: str) -> str:
+    """A backbone's name without the slash of ``timm/NAME``, as a part of a folder's name."""
+    return backbone.replace("/", "-")

@@ -3,7 +3,8 @@
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyg_agfn.errors import InputError, printable
@@ -17,6 +18,7 @@ from pyg_agfn.reproduction.grid import (
 )
 from pyg_agfn.reproduction.paper import QUOTED, QUOTED_BACKBONES
 from pyg_agfn.reproduction.render_ablation import render_ablation
+from pyg_agfn.reproduction.render_suite import render_suite
 from pyg_agfn.reproduction.render_sweep import render_sweep
 from pyg_agfn.reproduction.results_file import Record, check_record
 from pyg_agfn.reproduction.rows import (
@@ -31,6 +33,7 @@ from pyg_agfn.reproduction.rows import (
     settings_line,
     standing,
 )
+from pyg_agfn.reproduction.suites import SUITES
 
 
 class Key(NamedTuple):
@@ -44,16 +47,29 @@ class Key(NamedTuple):
     lr: float
 
 
-def render(target: str, records: Sequence[Record], dataset: str) -> str:
+def render(
+    target: str,
+    records: Sequence[Record],
+    dataset: str,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """The Markdown of a table, Figure 4's accuracies, the sweep or the ablation.
 
     Runs with different options are in separate parts.
+
+    Args:
+        target: Its name.
+        records: Of a results file.
+        dataset: Of the runs.
+        given: The options that the user has given in the place of a suite's own.
 
     Raises:
         InputError: No record belongs to the table.
     """
     if target == "ablation":
         return render_ablation(records, dataset)
+    if target in SUITES:
+        return render_suite(target, records, given)
     parts = [
         _render_part(target, dataset, chosen, rows)
         for chosen, rows in _by_settings(target, records, dataset)

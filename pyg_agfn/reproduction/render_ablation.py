@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyg_agfn.reproduction.grid import (
-    NLC,
     QUICK,
     TARGETS,
     chosen_settings,
@@ -28,6 +27,7 @@ from pyg_agfn.reproduction.rows import (
     seeds_note,
     settings_line,
 )
+from pyg_agfn.reproduction.target import NLC
 
 
 def render_ablation(records: Sequence[Record], dataset: str) -> str:

@@ -11,8 +11,10 @@ from torch import Tensor
 from pyg_agfn.cli import flag_of
 from pyg_agfn.errors import InputError, printable
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import NLC, QUICK, QUICK_MARK, default_settings, is_quick
+from pyg_agfn.reproduction.grid import QUICK, QUICK_MARK, default_settings, is_quick
 from pyg_agfn.reproduction.results_file import Record, unpack
+from pyg_agfn.reproduction.suites import SUITES
+from pyg_agfn.reproduction.target import NLC
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,25 @@ def nothing_finished(target: str, dataset: str) -> InputError:
 
 def command(target: str, dataset: str) -> str:
     """The command that makes a table, without its options."""
+    if target in SUITES:
+        needed = [*SUITES[target].needs, *(["root"] if dataset != "digits" else [])]
+        places = {"root": "DATA", "weights": "FILE"}
+        more = "".join(f" --{name} {places[name]}" for name in needed)
+        more += " --noise-files FILE ..." if "noise_file" in SUITES[target].varied else ""
+        return f"scripts/reproduce.py --suite {target}{more}"
     root = "" if dataset == "digits" else " --root DATA"
     lists = " --list FILE" if target in ("table-3", "table-4") else ""
     return f"scripts/reproduce.py --{target.replace('-', ' ')} --dataset {dataset}{root}{lists}"
 
 
-def settings_line(target: str, dataset: str, chosen: dict[str, Any], rows: Sequence[Row]) -> str:
+def settings_line(
+    target: str,
+    dataset: str,
+    chosen: dict[str, Any],
+    rows: Sequence[Row],
+    split: str = "",
+    epochs: str = "last epoch",
+) -> str:
     """What a table shows, and the command that makes it.
 
     Args:
@@ -91,9 +106,11 @@ def settings_line(target: str, dataset: str, chosen: dict[str, Any], rows: Seque
         dataset: Its data set.
         chosen: The settings of all its runs that are no defaults.
         rows: Its rows.
+        split: The images that were measured, where ``chosen`` does not tell.
+        epochs: Those that its main figures are of.
     """
     first, chosen = rows[0], dict(chosen)
-    split = chosen.get("eval_split", default_settings(dataset)["eval_split"])
+    split = split or chosen.get("eval_split", default_settings(dataset)["eval_split"])
     tryout = any(row.quick for row in rows)
     if tryout:
         for name in (*QUICK, "train_size"):
@@ -104,8 +121,8 @@ def settings_line(target: str, dataset: str, chosen: dict[str, Any], rows: Seque
     typed = f"{command(target, dataset)} --seeds {' '.join(map(str, seeds))}{flags}"
     mark = f"**{QUICK_MARK}: these figures mean nothing.** " if tryout else ""
     return (
-        f"{mark}Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), last "
-        f"epoch, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
+        f"{mark}Accuracy in % on {first.correct.size(1):,} images ({dataset}, {split} split), "
+        f"{epochs}, mean{' ± standard deviation' if len(seeds) > 1 else ''} over "
         f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}:\n\n    {typed}"
     )
 

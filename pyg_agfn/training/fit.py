@@ -30,7 +30,7 @@ from pyg_agfn.training.progress import epoch_line, progress_bar
 from pyg_agfn.training.result import TrainingResult
 from pyg_agfn.training.saver import Saver
 from pyg_agfn.training.training_dynamics import TrainingDynamics
-from pyg_agfn.training.validation import EpochMeasures
+from pyg_agfn.training.validation import EpochMeasures, last_epochs
 from pyg_agfn.training.weight_averaging import WeightAverage
 from pyg_agfn.training.weights_file import StoredWeights
 
@@ -120,7 +120,7 @@ def fit(
     if keep_best:
         model.load_state_dict(state.best)
     measured = measure(fabric, options, name, model, train, test, seconds)
-    measured.metrics.update(method.metrics())
+    measured.metrics.update({**method.metrics(), **last_epochs(state.history)})
     if validation is not None:
         measured.metrics["val_images"] = len(validation)
     if keep_best:

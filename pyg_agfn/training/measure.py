@@ -16,6 +16,7 @@ from pyg_agfn.evaluation import (
     batch_leakage,
     evaluate_protocols,
     extract_features,
+    mean_class_accuracy,
     memorized_share,
 )
 from pyg_agfn.nn import AGFNClassifier, BaselineClassifier, ReferenceBank, choose_references
@@ -87,6 +88,7 @@ def measure(
         outcomes = evaluate_protocols(model, features_of(test), test.labels, settings)
         metrics["accuracy"] = {name: outcome.as_metric() for name, outcome in outcomes.items()}
         metrics["leak"] = batch_leakage(outcomes)
+        metrics["class_accuracy"] = mean_class_accuracy(outcomes[HEADLINE].logits, test.labels)
         answers = Answers(outcomes[HEADLINE].logits.cpu(), test.labels)
     metrics |= {
         "memorized": memorized_share(train_logits.argmax(1), train.labels, train.true_labels),

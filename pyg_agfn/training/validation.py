@@ -1,17 +1,29 @@
 """A part of the training images that is set aside, and what is measured after each epoch."""
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.evaluation import Protocol, Shuffled, Single, evaluate, extract_features
+from pyg_agfn.evaluation import (
+    Shuffled,
+    Single,
+    evaluate,
+    extract_features,
+    mean_class_accuracy,
+)
 from pyg_agfn.generators import generator_for
 from pyg_agfn.training.checkpoint import Epoch, TrainingState
 from pyg_agfn.training.data import TrainingData
 from pyg_agfn.training.options import TrainOptions
+
+#: What an epoch measures of each test image alone: accuracy, and the mean over the classes.
+SINGLE = ("single_accuracy", "single_class_accuracy")
+#: Epochs at the end of a run over which published tables take the mean.
+LAST = 5
 
 
 def split_rows(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -56,6 +68,20 @@ def stratified_sample(labels: Tensor, fraction: float, seed: int) -> Tensor:
     return chosen
 
 
+class Accuracies(NamedTuple):
+    """What a model is worth on images, 0 to 1.
+
+    Attributes:
+        accuracy: In one shuffle of them, if the epoch joins images; else of each alone.
+        single: Of each image alone.
+        single_classes: The mean of the classes' own accuracies, of each image alone.
+    """
+
+    accuracy: float
+    single: float
+    single_classes: float
+
+
 @dataclass(frozen=True)
 class EpochMeasures:
     """What is measured after each epoch, and which epoch is kept.
@@ -77,9 +103,15 @@ class EpochMeasures:
 
     def measure(self, state: TrainingState) -> dict[str, float | None]:
         """The accuracies after an epoch, whose weights the state keeps if it is the best so far."""
-        found = {"test_accuracy": self._accuracy(state, self.test)}
+        found: dict[str, float | None] = {"test_accuracy": None}
+        if self.test is not None:
+            measured = self._accuracies(state, self.test)
+            found["test_accuracy"] = measured.accuracy
+            # A run of an older version is resumed with the figures that its history has.
+            if not state.history or SINGLE[0] in state.history[0]:
+                found |= dict(zip(SINGLE, (measured.single, measured.single_classes), strict=True))
         if self.validation is not None:
-            found["val_accuracy"] = self._accuracy(state, self.validation)
+            found["val_accuracy"] = self._accuracies(state, self.validation).accuracy
         accuracy = found[self._chosen_by]
         if self.keep_best and accuracy is not None:
             earlier = [epoch[self._chosen_by] for epoch in state.history]
@@ -97,19 +129,38 @@ class EpochMeasures:
     def _chosen_by(self) -> str:
         return "test_accuracy" if self.validation is None else "val_accuracy"
 
-    def _accuracy(self, state: TrainingState, data: TrainingData | None) -> float | None:
-        return None if data is None else accuracy_on(self.fabric, self.options, state, data)
+    def _accuracies(self, state: TrainingState, data: TrainingData) -> Accuracies:
+        return accuracies_on(self.fabric, self.options, state, data)
 
 
-def accuracy_on(
+def accuracies_on(
     fabric: Fabric, options: TrainOptions, state: TrainingState, data: TrainingData
-) -> float:
-    """Accuracy on images, in one shuffle of them; before the graph, of each alone."""
+) -> Accuracies:
+    """Accuracies on images after an epoch."""
     model = state.inference_model()
     batches = data.batches(
         batch_size=options.batch_size, device=fabric.device, workers=options.workers
     )
     features = extract_features(model, batches, fabric.autocast())
-    joined = state.method.uses_graph(state.epoch)
-    protocol: Protocol = Shuffled(options.batch_size, 1, options.seed) if joined else Single()
-    return evaluate(protocol, model, features, data.labels).mean
+    alone = evaluate(Single(), model, features, data.labels)
+    accuracy = alone.mean
+    if state.method.uses_graph(state.epoch):
+        shuffled = Shuffled(options.batch_size, 1, options.seed)
+        accuracy = evaluate(shuffled, model, features, data.labels, False).mean
+    return Accuracies(accuracy, alone.mean, mean_class_accuracy(alone.logits, data.labels))
+
+
+def last_epochs(history: list[Epoch]) -> dict[str, Any]:
+    """What a run's metrics have of its epochs on the test images, each of which is alone.
+
+    Returns:
+        ``last_epochs`` with the figures of the last five, and ``best_on_test`` with the highest
+        accuracy of any epoch, which has looked at the test images to choose; nothing without test
+        images.
+    """
+    if not history or any(name not in history[0] for name in SINGLE):
+        return {}
+    return {
+        "last_epochs": {name: [epoch[name] for epoch in history[-LAST:]] for name in SINGLE},
+        "best_on_test": max(epoch[SINGLE[0]] for epoch in history),
+    }

@@ -4,9 +4,6 @@ from pathlib import Path
 import pytest
 
 from pyg_agfn.reproduction.grid import (
-    ABLATION,
-    COMPARED,
-    NLC,
     cell_name,
     grid,
     known_settings,
@@ -16,6 +13,8 @@ from pyg_agfn.reproduction.grid import (
     same_settings,
     settings,
 )
+from pyg_agfn.reproduction.paper_targets import ABLATION, COMPARED
+from pyg_agfn.reproduction.target import NLC
 from pyg_agfn.training import TrainOptions
 
 ROWS = COMPARED

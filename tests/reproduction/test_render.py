@@ -7,9 +7,11 @@ from result_records import answers, ferplus, lines, record
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import paired_p_value
 from pyg_agfn.registry import METHODS
-from pyg_agfn.reproduction.grid import ABLATION, NLC, grid, settings
+from pyg_agfn.reproduction.grid import grid, settings
+from pyg_agfn.reproduction.paper_targets import ABLATION
 from pyg_agfn.reproduction.render import render
 from pyg_agfn.reproduction.results_file import ResultsFile
+from pyg_agfn.reproduction.target import NLC
 from pyg_agfn.training import TrainOptions
 
 ROWS = tuple(METHODS)

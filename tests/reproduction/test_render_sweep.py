@@ -3,8 +3,9 @@ from result_records import answers, ferplus, lines, record
 
 from pyg_agfn.errors import InputError
 from pyg_agfn.evaluation import paired_p_value
-from pyg_agfn.reproduction.grid import NLC, grid
+from pyg_agfn.reproduction.grid import grid
 from pyg_agfn.reproduction.render import render
+from pyg_agfn.reproduction.target import NLC
 
 
 def sweep(right: dict[str, dict[float, dict[int, int]]], **given) -> list[dict]:

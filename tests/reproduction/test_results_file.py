@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pyg_agfn.errors import InputError
-from pyg_agfn.reproduction.grid import COMPARED, cell_name, grid, settings
+from pyg_agfn.reproduction.grid import cell_name, grid, settings
+from pyg_agfn.reproduction.paper_targets import COMPARED
 from pyg_agfn.reproduction.results_file import ResultsFile, check_record, pack, unpack
 from pyg_agfn.training import TrainOptions
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from small_ferplus import write_ferplus
 from pyg_agfn.errors import InputError
 from pyg_agfn.reproduction import run_grid as module
 from pyg_agfn.reproduction.grid import cell_name, grid
+from pyg_agfn.reproduction.other_splits import measure_split
 from pyg_agfn.reproduction.results_file import ResultsFile, unpack
 from pyg_agfn.reproduction.run_grid import measure_subset, read_subsets, run_grid
 from pyg_agfn.runs.folder import load_answers
@@ -189,6 +191,30 @@ def test_the_images_of_a_list_are_measured_on_the_runs_there_are(faces, base, co
         read_subsets([listed], options, console)
     with pytest.raises(InputError, match="another list is called occlusion"):
         read_subsets([listed, tmp_path / "other" / "occlusion.txt"], options, console)
+
+
+def test_runs_are_measured_on_another_split_without_training(faces, base, console, monkeypatch):
+    (faces / "FER2013Test").rename(faces / "FER2013Valid")
+    size = {"train_size": None, "noise": 0.0, "batch_size": 8, "image_size": 12}
+    valid = dataclasses.replace(base, dataset="ferplus", root=faces, eval_split="valid", **size)
+    results = ResultsFile(base.out / "results.jsonl")
+    run_grid(grid("table-1", valid, ("baseline", "agfn"), [0]), base.out, results, console)
+    wanted = {record["settings"]["method"][0]: record for record in results.records()}
+
+    shutil.copytree(faces / "FER2013Valid", faces / "FER2013Test")
+    cells = grid("table-1", valid.changed(eval_split="test"), ("baseline", "agfn"), [0])
+    run_grid(cells, base.out, results, console)
+    monkeypatch.setattr(module, "train_method", None)
+    for _ in range(2):  # the second call finds what the first one measured
+        measure_split(cells, "valid", base.out, results)
+    found = [record for record in results.records() if "subset" in record]
+    assert [record["cell"] for record in found] == [cell_name(c) for c in cells]
+    for record in found:
+        expected = wanted[record["settings"]["method"][0]]
+        assert record["correct"] == expected["correct"]
+        assert record["class_accuracy"] == pytest.approx(expected["metrics"]["class_accuracy"])
+        assert (record["subset"], record["images"]) == ("valid", 16)
+    assert len(results.path.read_text().splitlines()) == 6
 
 
 def test_a_finished_run_is_not_lost_where_its_result_cannot_be_written(

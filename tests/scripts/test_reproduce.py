@@ -5,8 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.reproduction.results_file import ResultsFile
@@ -35,6 +37,55 @@ def test_a_table_is_run_once_and_rendered_with_its_command(script, tmp_path):
     rendered = script("render_results.py", results, "--table", 2, "--dataset", "digits")
     assert rendered.returncode == 0
     assert rendered.stdout.strip() == table.strip()
+
+
+def test_a_suite_is_run_rendered_and_put_into_a_document(script, tmp_path):
+    small = ["--suite", "digits", "--seeds", "0", "--quick", "--noise-rates", "0.2"]
+    small += ["--method", "baseline", "agfn-nlc", "--feature-dim", "16"]
+    first = script("reproduce.py", *small)
+    assert first.returncode == 0, first.stderr
+    assert "digits: sized for a CPU: 1,347 training images, a small network" in first.stdout
+    table = first.stdout[first.stdout.index("scikit-learn's digits. **try-out") :]
+    assert " --suite digits --seeds 0 --quick --feature-dim 16 --noise-rates 0.2\n" in table
+    assert "| method | last five epochs | mean class accuracy | last epoch |" in table
+    again = script("reproduce.py", *small)
+    assert again.stdout.count(": has a result") == 2
+    assert table in again.stdout
+
+    results = tmp_path / "runs" / "reproduce-quick" / "results.jsonl"
+    page = tmp_path / "page.md"
+    end = "<!-- end of what is rendered -->"
+    page.write_text(f"# Page\n<!-- rendered by: --suite digits -->\n{end}\n")
+    rendered = script("render_results.py", results, "--into", page)
+    assert rendered.returncode == 0, rendered.stderr
+    assert rendered.stdout == f"{page}: rendered\n"
+    mark = "<!-- rendered by: --suite digits -->"
+    assert page.read_text() == f"# Page\n{mark}\n\n{table.strip()}\n\n{end}\n"
+    assert script("render_results.py", results, "--into", page).stdout.endswith("is as it was\n")
+
+
+def test_labels_of_people_are_a_condition_of_the_suite(script, tmp_path):
+    """A folder in the layout of CIFAR-10, and a list that calls every second bird a frog."""
+    rng, lines = np.random.default_rng(0), []
+    for part, n in (("train", 64), ("test", 8)):
+        for name in ("bird", "frog"):
+            (tmp_path / "cifar" / part / name).mkdir(parents=True)
+            for i in range(n):
+                path = tmp_path / "cifar" / part / name / f"{i:04}.png"
+                Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
+                lines.append(f"train/{name}/{i:04}.png {'frog' if i % 2 else name}")
+    (tmp_path / "worst.txt").write_text("\n".join(lines[:128]))
+    given = ["--root", tmp_path / "cifar", "--noise-files", "clean", tmp_path / "worst.txt"]
+    small = ["--seeds", "0", "--quick", "--method", "baseline", "--batch-size", "16"]
+    result = script("reproduce.py", "--suite", "cifar10n", *given, *small, "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    assert "cifar10n: sized for a CPU, as there is no GPU: --backbone small-cnn" in result.stdout
+    assert "**No wrong labels added**" in result.stdout
+    assert "**Labels of worst.txt**" in result.stdout
+    records = ResultsFile(tmp_path / "runs" / "reproduce-quick" / "results.jsonl").records()
+    assert [record["settings"]["noise_file"] for record in records] == [None, "worst.txt"]
+    assert [record["metrics"]["noise"] for record in records] == [0.0, 0.25]
+    assert records[0]["settings"]["backbone"] == "small-cnn"
 
 
 def test_a_default_that_is_given_is_heard(script, tmp_path):
@@ -119,7 +170,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 
         target = grid.TARGETS["figure-3"]
         monkeypatch.setitem(target.varied, "batch_size", (32, 128))
-        monkeypatch.setitem(grid._BACKBONES, "backbone", ("small-cnn", "resnet18"))
+        monkeypatch.setitem(grid.BACKBONES, "backbone", ("small-cnn", "resnet18"))
     result = script("reproduce.py", "--figure", figure, *SMALL, "--pictures", "pictures")
     assert result.returncode == 0, result.stderr
     base = tmp_path / "pictures" / f"figure{figure}_digits"
@@ -140,7 +191,7 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "one of the arguments --table --figure --sweep --ablation is required"),
+        ([], "one of the arguments --table --figure --sweep --ablation --suite is required"),
         (["--sweep", "0.1"], "--sweep 0.1: needs two learning rates or more"),
         (["--sweep", "0.1", "0.1"], "--sweep 0.1: needs two learning rates or more"),
         (["--sweep", "0.1", "x"], "argument --sweep: invalid float value: 'x'"),
@@ -156,6 +207,18 @@ def test_figures_are_drawn_with_their_numbers(script, tmp_path, monkeypatch, fig
         (["--ablation", "--label-source=given"], "--label-source: ablation sets it itself"),
         (["--sweep", "--recipe", "good"], "--recipe good: this option is gone; choose --method"),
         (["--table", "6"], "invalid choice"),
+        (["--suite", "faces"], "invalid choice"),
+        (["--suite", "digits", "--table", "1"], "not allowed with argument"),
+        (["--suite", "digits", "--dataset", "mnist"], "--dataset: --suite digits is of digits"),
+        (["--suite", "digits", "--noise", "0.1"], "--noise: digits sets it itself"),
+        (["--suite", "digits", "--noise-rates", "1"], "--noise-rates 1: must be at least 0"),
+        (["--suite", "digits", "--noise-files", "x"], "--noise-files: digits has no lists"),
+        (["--suite", "mnist"], "--dataset mnist needs --root"),
+        (["--suite", "ferplus-face", "--root", "x"], "--suite ferplus-face needs --weights FILE"),
+        (["--suite", "cifar10n", "--root", "x"], "--suite cifar10n needs --noise-files with its"),
+        (["--suite", "cifar10n", "--root", "x", "--noise-files", "y.txt"], "y.txt: there is no"),
+        (["--suite", "cifar10n", "--noise-files", "clean", "clean"], "clean: another list has"),
+        (["--suite", "cifar10n", "--noise-files", "clean", "--noise", "0.1"], "--noise: cifar"),
         (["--table", "1", "--noise", "0.3"], "--noise: table-1 sets it itself"),
         (["--table", "2", "--noise", "0.3"], "--noise: table-2 sets it itself"),
         (["--table", "2", "--noise-rates", "1"], "--noise-rates 1: must be above 0 and below 1"),
@@ -270,6 +333,12 @@ def test_what_is_no_results_file_is_one_line(script, tmp_path, kind, complaint):
         ([os.devnull, "--table", "1"], "is no file"),
         (["empty", "--table", "3"], "reproduce.py --table 3 --dataset ferplus --root DATA --list"),
         (["empty", "--sweep"], "no finished run of sweep on ferplus: run scripts/reproduce.py"),
+        (["empty"], "--ablation and --suite is required, or --into"),
+        (["empty", "--table", "1", "--into", "x.md"], "is required, or --into"),
+        (["empty", "--into", "x.md"], "--into x.md: cannot be read"),
+        (["empty", "--into", "empty"], "empty: nothing to render"),
+        (["empty", "--suite", "mnist"], "reproduce.py --suite mnist --root DATA"),
+        (["empty", "--suite", "mnist", "--dataset", "digits"], "--suite mnist is of mnist"),
         (["empty", "--ablation"], "no finished run of ablation on digits: run scripts/reprod"),
         (["empty", "--table", "1", "--dataset", "faces"], "invalid choice: 'faces'"),
     ],

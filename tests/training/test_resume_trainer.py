@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from pyg_agfn import Trainer
 from pyg_agfn.datasets import ImageDataset
 from pyg_agfn.training.checkpoint import FILE
+from pyg_agfn.training.validation import Accuracies
 
 STEPS = 4  # an epoch: 48 images, batches of 12
 SMALL = {"backbone": "small-cnn", "epochs": 3, "pretrain_epochs": 1, "batch_size": 12}
@@ -29,10 +30,10 @@ def parts(tiny) -> tuple[ImageDataset, ImageDataset]:
 def accuracies(monkeypatch):
     """The second epoch of three is the best one."""
 
-    def accuracy(fabric, options, state, test) -> float:
-        return [0.4, 0.9, 0.6][state.epoch - 1]
+    def accuracy(fabric, options, state, test) -> Accuracies:
+        return Accuracies([0.4, 0.9, 0.6][state.epoch - 1], 0.5, 0.5)
 
-    monkeypatch.setattr("pyg_agfn.training.validation.accuracy_on", accuracy)
+    monkeypatch.setattr("pyg_agfn.training.validation.accuracies_on", accuracy)
 
 
 @pytest.mark.slow

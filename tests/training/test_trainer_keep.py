@@ -18,7 +18,10 @@ from pyg_agfn.training import validation as validation_module
 def epochs_of(accuracies, monkeypatch) -> None:
     """Has the epochs measure these accuracies on the validation images."""
     remaining = iter(accuracies)
-    monkeypatch.setattr(validation_module, "accuracy_on", lambda *_: next(remaining))
+    made = validation_module.Accuracies
+    monkeypatch.setattr(
+        validation_module, "accuracies_on", lambda *_: made(next(remaining), 0.5, 0.5)
+    )
 
 
 def test_the_last_epoch_is_kept_unless_the_best_is_asked_for(tiny, monkeypatch):

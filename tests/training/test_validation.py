@@ -14,7 +14,7 @@ from pyg_agfn.errors import InputError
 from pyg_agfn.runs.folder import load_run
 from pyg_agfn.training import load_datasets, train_methods
 from pyg_agfn.training.run_data import load_run_data
-from pyg_agfn.training.validation import split_rows, stratified_sample
+from pyg_agfn.training.validation import Accuracies, split_rows, stratified_sample
 
 QUIET = Console(quiet=True)
 #: Classes of 100, 37, 9, 2 and 1 images.
@@ -76,11 +76,11 @@ def test_a_trainer_sets_images_aside_whatever_they_come_in(form, tiny):
 
 
 def test_the_validation_part_chooses_and_not_the_test_images(tiny, monkeypatch):
-    def accuracy(fabric, options, state, data) -> float:
+    def accuracy(fabric, options, state, data) -> Accuracies:
         rising = state.epoch / 10
-        return 1 - rising if len(data) == 15 else rising
+        return Accuracies(1 - rising if len(data) == 15 else rising, 0.5, 0.5)
 
-    monkeypatch.setattr("pyg_agfn.training.validation.accuracy_on", accuracy)
+    monkeypatch.setattr("pyg_agfn.training.validation.accuracies_on", accuracy)
     for given, best in (({"val_fraction": 0.25}, 1), ({}, 3)):
         result = trainer(keep="best", **given).fit(tiny, tiny)
         assert result.metrics["best_epoch"] == best
@@ -137,3 +137,28 @@ def test_an_audit_ranks_what_was_trained_on_and_lists_the_rest_as_given(run):
     assert cleaned.keys() == set(train.names)
     for i in set_aside.tolist():
         assert cleaned[train.names[i]] == train.classes[int(train.labels[i])]
+
+
+def test_epochs_measure_each_test_image_alone(tiny):
+    """A graph's epoch has the shuffled accuracy too, and a class counts as much as another."""
+    unequal = tiny.subset(torch.tensor([*range(1, 60, 3), 0, 2]))
+    result = trainer(method="agfn", epochs=7, feature_dim=16).fit(tiny, unequal)
+    last, metrics = result.history[-1], result.metrics
+    assert last["single_accuracy"] == pytest.approx(metrics["accuracy"]["single"])
+    singles = [epoch["single_accuracy"] for epoch in result.history]
+    assert metrics["last_epochs"]["single_accuracy"] == singles[2:]
+    assert metrics["best_on_test"] == max(singles)
+    true = unequal.labels
+    logits = result.answers.logits
+    of_classes = [(logits[true == c].argmax(1) == c).double().mean() for c in range(3)]
+    assert metrics["class_accuracy"] == pytest.approx(float(sum(of_classes)) / 3)
+    alone = result.model.head(result._features(unequal, 16), use_graph=False).argmax(1)
+    of_classes = [(alone[true == c] == c).double().mean() for c in range(3)]
+    found = metrics["last_epochs"]["single_class_accuracy"]
+    assert found[-1] == pytest.approx(float(sum(of_classes)) / 3)
+    assert len(found) == 5
+
+
+def test_without_test_images_no_epoch_has_a_figure_of_them(tiny):
+    result = trainer(val_fraction=0.25, epochs=2).fit(tiny)
+    assert not {"last_epochs", "best_on_test", "class_accuracy"} & result.metrics.keys()

@@ -142,6 +142,8 @@ def mean_class_accuracy(logits: Tensor, labels: Tensor) -> float:
     A class that no image has and none is classified as is left out, as in
     :func:`~pyg_agfn.evaluation.score`.
     """
+    from torchmetrics.functional.classification import multiclass_accuracy
+
     score = multiclass_accuracy(logits, labels.to(logits.device), logits.size(1), average="macro")
     return float(score)
 

@@ -26,6 +26,7 @@ from pyg_agfn.reproduction.rows import (
     mean_and_spread,
     memorized_cell,
     nothing_finished,
+    paired_p,
     points_to,
     row_of_records,
     seeds_note,
@@ -33,6 +34,8 @@ from pyg_agfn.reproduction.rows import (
 )
 from pyg_agfn.reproduction.target import NLC
 
+#: Below which p a method counts as surely ahead.
+SURE = 0.01
 #: What a run's metrics have of its last five epochs, each test image alone.
 ACCURACY, CLASS_ACCURACY = "single_accuracy", "single_class_accuracy"
 
@@ -197,7 +200,11 @@ def _standing(rows: dict[str, Row]) -> str:
     points = {method: points_to(rows[NLC], row) for method, row in others.items()}
     behind = sorted((m for m in points if points[m] < 0), key=lambda m: points[m])
     level = [m for m in points if points[m] == 0]
-    sentence = f"{NLC} is ahead of {sum(p > 0 for p in points.values())} of {len(points)} methods"
+    ahead = [method for method in points if points[method] > 0]
+    tested = {method: paired_p(rows[NLC], others[method]) for method in ahead}
+    sure = sum(p is not None and p < SURE for p in tested.values())
+    sentence = f"{NLC} is ahead of {len(ahead)} of {len(points)} methods"
+    sentence += f" ({sure} of them at p < {SURE:g})" if ahead else ""
     sentence += f", and level with {', '.join(level)}" if level else ""
     if behind:
         by = [difference(others[m], rows[NLC]).replace("+", f"{m} by ", 1) for m in behind]

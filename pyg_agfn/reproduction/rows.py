@@ -173,17 +173,24 @@ def points_to(row: Row, other: Row) -> float:
 
 
 def p_value(row: Row, other: Row) -> str:
-    """The paired test's p in brackets, on the seeds that both rows have.
+    """The paired test's p in brackets, if there is one."""
+    value = paired_p(row, other)
+    if value is None:
+        return ""
+    return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"
 
-    Empty if they have no seed in common, or are try-outs.
+
+def paired_p(row: Row, other: Row) -> float | None:
+    """The paired test's p on the seeds that both rows have.
+
+    None if they have no seed in common, or are try-outs.
     """
     if row.quick or other.quick:
-        return ""
+        return None
     common = of_common_seeds([row, other])
     if not common or row.correct.size(1) != other.correct.size(1):
-        return ""
-    value = paired_p_value(common[0].correct, common[1].correct)
-    return " (p < 0.001)" if value < 0.001 else f" (p = {value:.3f})"
+        return None
+    return paired_p_value(common[0].correct, common[1].correct)
 
 
 def standing(rows: dict[str, Row]) -> str:

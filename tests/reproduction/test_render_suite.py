@@ -48,7 +48,10 @@ def test_a_row_has_the_mean_of_the_last_five_epochs_and_the_paired_test():
     assert lines(text, "agfn-nlc")[0][3:5] == ["80.00", ""]
     assert lines(text, "baseline")[0][-2:] == ["1.0x", "70.00"]
     assert "| best epoch on test |" in text
-    assert "agfn-nlc is ahead of 1 of 2 methods; it is behind ssr by 2.00 (p = 0.500)." in text
+    assert (
+        "agfn-nlc is ahead of 1 of 2 methods (1 of them at p < 0.01); it is behind ssr by 2.00 "
+        "(p = 0.500)." in text
+    )
     assert "scripts/reproduce.py --suite digits --seeds 0 --noise-rates 0.2\n" in text
     assert "on 100 images (digits, test split), each image alone, mean over 1 seed" in text
 
@@ -60,7 +63,7 @@ def test_seeds_are_averaged_and_rates_are_side_by_side():
     assert "--suite digits --seeds 0 1 2\n" in text  # all rates of the suite: none is named
     overview = lines(text, "agfn-nlc")[0]
     assert overview == ["agfn-nlc", *["**79.00 ± 1.00**"] * 5]
-    assert text.count("agfn-nlc is ahead of 1 of 1 methods.") == 5
+    assert text.count("agfn-nlc is ahead of 1 of 1 methods (1 of them at p < 0.01).") == 5
     assert "**No wrong labels added**" in text
     assert "**40% wrong labels**" in text
 

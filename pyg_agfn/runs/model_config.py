@@ -141,8 +141,13 @@ class ModelConfig:
         for name in ("input_mean", "input_std"):
             numbers = getattr(self, name)
             if numbers is not None and len(numbers) not in (1, channels):
-                of_each = f"1 or {channels}" if channels > 1 else "1"
-                return f"--{name.replace('_', '-')} must be {of_each} numbers, got {len(numbers)}"
+                flag = f"--{name.replace('_', '-')}"
+                if channels == 1:
+                    return (
+                        f"{flag} must be 1 number for grey images, got {len(numbers)}; "
+                        "--input-channels 3 makes three channels of them"
+                    )
+                return f"{flag} must be 1 or {channels} numbers, got {len(numbers)}"
         if self.input_order == "bgr" and self.channels != 3:
             return "--input-order bgr has no effect on grey images: leave it out"
         return ""

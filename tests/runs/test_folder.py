@@ -132,7 +132,10 @@ def edit(path: Path, **changes) -> None:
         ({"input_channels": 2}, "input_channels cannot be 2"),
         ({"input_mean": [1, 2]}, r"input_mean cannot be \[1, 2\]"),
         ({"input_mean": "1"}, "input_mean cannot be '1'"),
-        ({"input_mean": [1, 2, 3]}, "--input-mean must be 1 numbers, got 3"),
+        (
+            {"input_mean": [1, 2, 3]},
+            "--input-mean must be 1 number for grey images, got 3; --input-channels 3",
+        ),
         ({"input_std": [0]}, r"input_std cannot be \[0\]"),
         ({"input_range": 100}, "input_range cannot be 100"),
         ({"input_range": [1]}, r"input_range cannot be \[1\]"),

@@ -138,7 +138,7 @@ class TableWriter(Writer):
         super().__init__(out)
         self.own_line = own_line and width is not None
         self.width = width
-        self.class_width = max(4, *(cell_len(printable(name)) for name in classes))
+        self.class_width = max(len("class"), *(cell_len(printable(name)) for name in classes))
         self.file_width = max((cell_len(printable(str(file))) for file in files), default=5)
         self.room = None
         if width is not None:

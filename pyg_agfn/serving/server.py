@@ -69,7 +69,7 @@ def serve(service: Service, listening: socket.socket) -> None:
     server.run(sockets=[listening])
     count = int(service.metrics.registry.get_sample_value("pyg_agfn_images_total") or 0)
     raise InterruptedRunError(
-        f"stopped; {count} images are answered, none is waiting",
+        f"stopped; images answered: {count}, none is waiting",
         128 + (server.received or signal.SIGTERM),
     )
 

@@ -78,7 +78,7 @@ def test_a_signal_ends_it_when_the_requests_in_flight_are_answered(
         assert process.wait(60) == code
     lines = log.read_text().splitlines()
     assert not [line for line in lines if "Traceback" in line or line.startswith(" ")]
-    assert lines[-1].endswith("stopped; 2 images are answered, none is waiting")
+    assert lines[-1].endswith("stopped; images answered: 2, none is waiting")
     posted = [line.split("POST /predict ")[1][:3] for line in lines if "POST" in line]
     assert posted == ["200", "503", "200"]
 

@@ -38,7 +38,7 @@ lint: .venv/ready
 
 # The site, in docs/_build/html: runs the tutorials, and takes every warning as an error.
 docs: .venv/docs-ready
-	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # Asks the network for every link to another site.

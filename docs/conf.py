@@ -21,6 +21,9 @@ extensions = [
     "myst_nb",
     "command_help",
 ]
+#: Files above this folder, and the pages that include them.
+PAGES = {"SECURITY.md": "security", "pyg_agfn/shipped/digits/README.md": "reference/digits_model"}
+
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"pyg_agfn {release}"
@@ -44,9 +47,11 @@ napoleon_custom_sections = ["Shapes"]
 
 
 def setup(app: Sphinx) -> None:
-    """Lets the pages link to SECURITY.md where GitHub looks for it, above this folder."""
-    app.connect("source-read", _link_to_security)
+    """Lets the pages link to files above this folder as GitHub has it."""
+    app.connect("source-read", _link_to_pages)
 
 
-def _link_to_security(app: Sphinx, page: str, source: list[str]) -> None:
-    source[0] = source[0].replace("../SECURITY.md", "security.md")
+def _link_to_pages(app: Sphinx, page: str, source: list[str]) -> None:
+    if page not in PAGES.values():
+        for file, name in PAGES.items():
+            source[0] = source[0].replace(f"(../{file}", f"({name}.md")

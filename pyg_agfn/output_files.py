@@ -1,9 +1,7 @@
 """Checks before long work that its output can be written."""
 
-import contextlib
-import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_agfn.errors import InputError
@@ -71,26 +69,3 @@ def refuse_existing(paths: Iterable[Path], option: str) -> None:
             raise InputError(
                 f"{option} {path}: exists already; --overwrite replaces it, or choose another name"
             )
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which becomes the file when the block ends without an error.
-
-    After an error there is no file, and one that was there is as it was.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)  # of a process that died
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())  # a name must not be on the disk before its content
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -17,7 +17,8 @@ from pyg_agfn.export.describe import describe
 from pyg_agfn.export.inference_model import InferenceModel, halve_backbone
 from pyg_agfn.exported_model import ExportedModel
 from pyg_agfn.extras import require
-from pyg_agfn.output_files import check_output_file, refuse_existing, whole_file
+from pyg_agfn.output_files import check_output_file, refuse_existing
+from pyg_agfn.runs.json_files import whole_file
 from pyg_agfn.runs.model_config import ModelConfig
 
 Precision = Literal["fp32", "fp16", "int8"]

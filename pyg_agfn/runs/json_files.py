@@ -3,8 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,15 +76,28 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    with whole_file(path) as partial, partial.open("xb") as file:  # x: through no link
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which becomes the file when the block ends without an error.
+
+    After an error there is no file, and one that was there is as it was.
+
+    Raises:
+        InputError: It cannot be written.
+    """
     partial = path.with_name(path.name + ".partial")
     try:
         partial.unlink(missing_ok=True)  # of a process that died
-        with partial.open("xb") as file:  # x: through no link
-            file.write(content)
-            file.flush()
+        yield partial
+        with partial.open("r+b") as file:
             os.fsync(file.fileno())  # a name must not be on the disk before its content
         os.replace(partial, path)
     except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyg_agfn.cli import warn
+from pyg_agfn.commands.open_model import is_exported, load_exported, load_run_and_device
 from pyg_agfn.datasets.image_listing import Ignored
 from pyg_agfn.errors import InputError, InterruptedRunError
 from pyg_agfn.image_predictions import Prediction, find_images
@@ -43,7 +44,7 @@ class Source(NamedTuple):
 
 def predict_files(arguments: Namespace) -> int:
     """Predicts what the command line asks for; returns 0, or 1 if an image could not be read."""
-    exported = arguments.checkpoint.suffix in (".onnx", ".pt2")
+    exported = is_exported(arguments.checkpoint)
     source = (open_exported if exported else open_run)(arguments)
     ignored = Ignored()
     files = find_images(arguments.images, ignored)
@@ -91,20 +92,9 @@ def open_run(arguments: Namespace) -> Source:
     Raises:
         InputError: It cannot be read, the device or backbone does not fit, or torch is missing.
     """
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        raise InputError(
-            f"--checkpoint {arguments.checkpoint}: a run folder needs torch, which is not "
-            "installed; a .onnx file of export.py does not"
-        ) from None
-    from pyg_agfn.device import find_device
+    run, device = load_run_and_device(arguments)
     from pyg_agfn.prediction import predict, refuse_own_transforms
-    from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
 
-    device = find_device(arguments.device)
-    run = load_run(arguments.checkpoint, arguments.backbone)
-    refuse_idle_backbone([arguments.checkpoint], arguments.backbone)
     refuse_own_transforms(run)
     run.model.to(device)
     if run.references is not None:
@@ -123,20 +113,10 @@ def open_exported(arguments: Namespace) -> Source:
     Raises:
         InputError: It cannot be read, or an option has no effect on it.
     """
-    from pyg_agfn.exported_model import ExportedModel, find_providers
-
-    file = arguments.checkpoint
-    if file.suffix == ".pt2":
-        raise InputError(
-            f"--checkpoint {file}: is for torch.export.load; give the run's folder, or export it "
-            "as .onnx"
-        )
-    if arguments.backbone is not None:
-        raise InputError("--backbone has no effect on an exported model: leave it out")
-    model = ExportedModel(file, find_providers(arguments.device))
+    model = load_exported(arguments)
     if model.preprocessing is None:
         raise InputError(
-            f"{file}: transforms in Python made the images that it was trained on; classify "
+            f"{model.file}: transforms in Python made the images that it was trained on; classify "
             "images by ExportedModel.predict_floats()"
         )
     if arguments.references:

@@ -3,7 +3,8 @@
 from argparse import Namespace
 
 from pyg_agfn.cli import warn
-from pyg_agfn.errors import InputError, printable
+from pyg_agfn.commands.open_model import is_exported, load_exported, load_run_and_device
+from pyg_agfn.errors import printable
 from pyg_agfn.serving.answerer import Answerer
 from pyg_agfn.serving.limits import ServeLimits
 from pyg_agfn.serving.server import address_of, listen, serve, set_up_log
@@ -18,7 +19,7 @@ def serve_run(arguments: Namespace, limits: ServeLimits) -> int:
         InterruptedRunError: A signal has ended it.
     """
     with listen(arguments.host, arguments.port) as listening:
-        exported = arguments.checkpoint.suffix in (".onnx", ".pt2")
+        exported = is_exported(arguments.checkpoint)
         answerer = (open_exported if exported else open_run)(arguments)
         answerer.answer(["black"], [answerer.blank()], 0)  # a broken model is said at once
         service = Service(answerer, limits, arguments.references)
@@ -32,15 +33,11 @@ def open_run(arguments: Namespace) -> Answerer:
     """A run folder, in torch.
 
     Raises:
-        InputError: It cannot be read, or the device or the backbone does not fit.
+        InputError: It cannot be read, the device or backbone does not fit, or torch is missing.
     """
-    from pyg_agfn.device import find_device
-    from pyg_agfn.runs.folder import load_run, refuse_idle_backbone
+    run, device = load_run_and_device(arguments)
     from pyg_agfn.serving.run_answerer import RunAnswerer
 
-    device = find_device(arguments.device)
-    run = load_run(arguments.checkpoint, arguments.backbone)
-    refuse_idle_backbone([arguments.checkpoint], arguments.backbone)
     return RunAnswerer(run, device)
 
 
@@ -50,15 +47,6 @@ def open_exported(arguments: Namespace) -> Answerer:
     Raises:
         InputError: It cannot be read, or an option has no effect on it.
     """
-    from pyg_agfn.exported_model import ExportedModel, find_providers
     from pyg_agfn.serving.exported_answerer import ExportedAnswerer
 
-    file = arguments.checkpoint
-    if file.suffix == ".pt2":
-        raise InputError(
-            f"--checkpoint {file}: is for torch.export.load; give the run's folder, or export it "
-            "as .onnx"
-        )
-    if arguments.backbone is not None:
-        raise InputError("--backbone has no effect on an exported model: leave it out")
-    return ExportedAnswerer(ExportedModel(file, find_providers(arguments.device)))
+    return ExportedAnswerer(load_exported(arguments))
